@@ -1,0 +1,80 @@
+"""Which stream an event belongs to.
+
+A named stream; else the stream whose event patterns match (most literal first, then oldest); else the routing rules by
+priority; else `{first segment}-events` where that exists; else UNKNOWN_STREAM.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from schema.filter.pattern import TypePattern
+from schema.filter.python import compile_filter
+from schema.filter.typed import parse_filter
+
+from schema.errors import ErrorCode, EsbError
+from schema.event import Event
+from schema.stream import Route, Stream
+
+_MAX_REMEMBERED = 10_000
+
+
+class Decision(NamedTuple):
+    """The stream taken, and why, in words for `esb route explain`."""
+
+    stream: Stream
+    why: str
+
+
+class Router:
+    """The routing of one tenant, made anew when its streams or routes change."""
+
+    def __init__(self, streams: Sequence[Stream], routes: Sequence[Route]) -> None:
+        self._by_name = {stream.stream_name: stream for stream in streams}
+        self._patterns = sorted(
+            ((TypePattern(text), stream) for stream in streams for text in stream.event_patterns),
+            key=lambda pair: (pair[0].literalness, pair[1].key),
+        )
+        self._rules = [
+            (route, compile_filter(parse_filter(route.where)))
+            for route in sorted(routes, key=lambda route: (-route.priority, route.route_id))
+        ]
+        self._by_type: dict[str, Decision | None] = {}
+
+    def route(self, named: str | None, event_type: str, event: Callable[[], Event]) -> Decision:
+        """The decision; raises UNKNOWN_STREAM. `event` is called only if routing rules must look into the event."""
+        if named is not None:
+            if (stream := self._by_name.get(named)) is None:
+                raise unknown_stream(f"there is no stream {named!r}; create it with createStream")
+            return Decision(stream, f"the publisher named {named!r}")
+        if (decision := self._by_pattern(event_type)) is not None:
+            return decision
+        for rule, matches in self._rules:
+            if rule.stream in self._by_name and matches(event()):
+                return Decision(
+                    self._by_name[rule.stream], f"route {rule.name!r} with priority {rule.priority} matches"
+                )
+        default = f"{event_type.partition('.')[0]}-events"
+        if (stream := self._by_name.get(default)) is not None:
+            return Decision(stream, f"no pattern or route matches; {default!r} is the default for {event_type!r}")
+        raise unknown_stream(
+            f"no stream takes {event_type!r}: name one, or create a stream with an event pattern for it, or {default!r}"
+        )
+
+    def _by_pattern(self, event_type: str) -> Decision | None:
+        if event_type not in self._by_type:
+            if len(self._by_type) >= _MAX_REMEMBERED:
+                self._by_type.clear()
+            self._by_type[event_type] = next(
+                (
+                    Decision(stream, f"event pattern {pattern.text!r} of stream {stream.stream_name!r} matches")
+                    for pattern, stream in self._patterns
+                    if pattern.matches(event_type)
+                ),
+                None,
+            )
+        return self._by_type[event_type]
+
+
+def unknown_stream(message: str) -> EsbError:
+    """The refusal of an event that belongs nowhere."""
+    return EsbError(ErrorCode.UNKNOWN_STREAM, message)
