@@ -1,0 +1,150 @@
+"""Who is calling: bearer tokens (RFC 6750) in, Principals out."""
+
+import time
+import warnings
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import OctKey
+from joserfc.jws import JWSRegistry
+
+from gateway.auth.claims import ClaimRules, Unauthenticated, principal_of
+from gateway.auth.key_sources import FixedKey, JwksKeys, KeySource
+from gateway.auth.roles import Roles
+from gateway.auth.token_cache import TokenCache
+from gateway.settings import IssuerSettings
+from schema.principal import Principal
+
+LOCAL_ISSUER = "urn:esb:local"
+LOCAL_ALGORITHM = "HS256"
+MAX_TOKEN_CHARS = 8192
+
+# A deprecated name for Ed25519 signatures is accepted where an issuer is configured for it; saying so at every token
+# would be noise.
+warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    kid: str | None = None
+
+
+class _Issuer(NamedTuple):
+    rules: ClaimRules
+    keys: KeySource
+    registry: JWSRegistry
+    algorithms: tuple[str, ...]
+    speaks_for: Callable[[str], bool]
+
+
+class Authenticator:
+    """Verifies the tokens of the configured issuers and of this installation.
+
+    `signing_key`: 32 secret bytes that sign local tokens; None: local tokens are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        signing_key: bytes | None,
+        roles: Roles,
+        issuers: Sequence[IssuerSettings] = (),
+        cache_entries: int = 4096,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._roles = roles
+        self._clock = clock
+        self._cache = TokenCache(cache_entries, clock)
+        self._client = httpx.AsyncClient(follow_redirects=False, timeout=5) if issuers else None
+        self._issuers: dict[str, _Issuer] = {}
+        if signing_key is not None:
+            self._issuers[LOCAL_ISSUER] = _local(signing_key)
+        for settings in issuers:
+            self._issuers[settings.issuer] = self._remote(settings)
+
+    async def principal(self, token: str) -> Principal:
+        """The caller of a bearer token. Raises UNAUTHENTICATED, or TIMEOUT when its issuer's keys cannot be fetched."""
+        known = self._cache.get(token)
+        if known is not None:
+            return known
+        principal = await self._verify(token)
+        self._cache.put(token, principal)
+        return principal
+
+    async def close(self) -> None:
+        """Let go of the connections to issuers."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _verify(self, token: str) -> Principal:
+        header, unverified = _peek(token)
+        issuer = self._issuers.get(unverified) if isinstance(unverified, str) else None
+        if issuer is None:
+            raise Unauthenticated("its issuer is not known here")
+        if header.alg not in issuer.algorithms:
+            raise Unauthenticated("its signature algorithm is not allowed for its issuer")
+        key = await issuer.keys.key(header.kid)
+        try:
+            verified = jws.deserialize_compact(token, key, algorithms=issuer.algorithms, registry=issuer.registry)
+        except (JoseError, ValueError, TypeError):
+            raise Unauthenticated("its signature is not valid") from None
+        principal = principal_of(_claims(verified.payload or b""), issuer.rules, self._roles, self._clock())
+        if not issuer.speaks_for(principal.tenant):
+            raise Unauthenticated("its issuer may not speak for that tenant")
+        return principal
+
+    def _remote(self, settings: IssuerSettings) -> _Issuer:
+        assert self._client is not None
+        return _Issuer(
+            ClaimRules(settings.issuer, settings.audience, **settings.claims.model_dump()),
+            JwksKeys(settings.jwks_url, self._client, self._cache.clear),
+            JWSRegistry(algorithms=settings.algorithms, strict_check_header=False),
+            settings.algorithms,
+            settings.speaks_for,
+        )
+
+
+def _local(signing_key: bytes) -> _Issuer:
+    return _Issuer(
+        ClaimRules(LOCAL_ISSUER, LOCAL_ISSUER),
+        FixedKey(OctKey.import_key(signing_key)),
+        JWSRegistry(algorithms=[LOCAL_ALGORITHM]),
+        (LOCAL_ALGORITHM,),
+        lambda _tenant: True,
+    )
+
+
+def _peek(token: str) -> tuple[_Header, Any]:
+    """The header and the `iss` claim of a token whose signature was not checked: good for choosing a key, nothing else.
+
+    Whatever is decided by it is decided again on the verified bytes.
+    """
+    if len(token) > MAX_TOKEN_CHARS:
+        raise Unauthenticated(f"it is longer than {MAX_TOKEN_CHARS} characters")
+    parts = token.split(".")
+    if len(parts) != 3 or not token.isascii():
+        raise Unauthenticated("it is not a JSON Web Token")
+    try:
+        header = msgspec.json.decode(_segment(parts[0]), type=_Header)
+    except (ValueError, RecursionError):
+        raise Unauthenticated("it is not a JSON Web Token") from None
+    return header, _claims(_segment(parts[1])).get("iss")
+
+
+def _segment(text: str) -> bytes:
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raise Unauthenticated("it is not a JSON Web Token") from None
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(payload, type=dict[str, Any])
+    except (ValueError, RecursionError):
+        raise Unauthenticated("its claims are not a JSON object") from None
