@@ -1,0 +1,196 @@
+"""PostgreSQL: pools of connections, and what its failures mean to a caller.
+
+Two pools, so that readers never take the connections commits need. Writers work as the tables' owner. Readers work in a
+read-only transaction as a second role that row-level security binds to one tenant. Every wait has a deadline, on both
+sides: a frozen server is given up by us, a frozen client is thrown out by the server.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from schema.errors import ErrorCode, EsbError
+
+Connection = PoolConnectionProxy
+
+SNAPSHOT_SECONDS = 10.0
+"""The longest a reader may hold a snapshot: older ones keep vacuum from cleaning up behind the writers."""
+
+_CONNECT_SECONDS = 5.0
+_ACQUIRE_SECONDS = 5.0
+_WRITE_SECONDS = 30.0
+_RETRY_AFTER_MS = 1000
+
+_SESSION = {
+    "application_name": "esb",
+    "timezone": "UTC",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "3000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": "5000",
+}
+_WRITER_SESSION = _SESSION | {"statement_timeout": "30000", "lock_timeout": "10000"}
+# Custom plans: a filter's constants decide which index serves it, and which partitions are read at all.
+_READER_SESSION = _SESSION | {
+    "statement_timeout": "8000",
+    "lock_timeout": "2000",
+    "plan_cache_mode": "force_custom_plan",
+}
+
+# SQLSTATE (PostgreSQL documentation, Appendix A): connection, resources, operator intervention, system error.
+_UNAVAILABLE_CLASSES = ("08", "53", "57P", "58")
+_UNAVAILABLE_STATES = frozenset({"25006", "55P03", "40P01", "25P03", "25P04"})
+_ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+
+
+def unavailable(why: str) -> EsbError:
+    """What a caller is told when PostgreSQL cannot be asked: try again, with the same event ids."""
+    return EsbError(
+        ErrorCode.LOG_UNAVAILABLE,
+        f"the log cannot be reached ({why}); the same request may be sent again",
+        retry_after_ms=_RETRY_AFTER_MS,
+    )
+
+
+def translated(error: BaseException) -> EsbError | None:
+    """The caller's view of a failure of PostgreSQL or of the way to it; None: it is something else."""
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return EsbError(ErrorCode.TIMEOUT, "the log took too long to answer; ask for less, or again later")
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        if state.startswith(_UNAVAILABLE_CLASSES) or state in _UNAVAILABLE_STATES:
+            return unavailable(f"PostgreSQL says {state}")
+        return None
+    if isinstance(error, TimeoutError):
+        return unavailable("PostgreSQL does not answer")
+    if isinstance(error, OSError):
+        return unavailable("no connection to PostgreSQL")
+    # asyncpg's DataError is an InterfaceError too, but it means a wrong argument: our mistake, not the server's.
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError):
+        return unavailable("the connection to PostgreSQL was lost")
+    return None
+
+
+class Database:
+    """One PostgreSQL database.
+
+    Parameters
+    ----------
+    dsn:
+        Of the tables' owner, as libpq writes it.
+    reader_role:
+        The role row-level security binds; the owner must be able to SET ROLE to it (see store.migrate).
+    min_size, max_size:
+        Connections kept and allowed, in each of the two pools.
+    """
+
+    def __init__(self, dsn: str, *, reader_role: str = "esb_reader", min_size: int = 1, max_size: int = 8) -> None:
+        if not _ROLE_NAME.match(reader_role):
+            raise ValueError(f"not a plain role name: {reader_role!r}")
+        self.dsn = dsn
+        self.reader_role = reader_role
+        self._sizes = (min_size, max_size)
+        self._writers: asyncpg.Pool | None = None
+        self._readers: asyncpg.Pool | None = None
+
+    async def start(self) -> None:
+        """Open both pools. Raises LOG_UNAVAILABLE when PostgreSQL cannot be reached now."""
+        try:
+            self._writers = await self._pool(_WRITER_SESSION, _WRITE_SECONDS)
+            self._readers = await self._pool(_READER_SESSION, SNAPSHOT_SECONDS)
+        except BaseException as error:
+            await self.close()
+            raise translated(error) or error from error
+
+    async def close(self) -> None:
+        """Close every connection, by force after five seconds; may be called twice."""
+        pools = [pool for pool in (self._writers, self._readers) if pool is not None]
+        self._writers = self._readers = None
+        for pool in pools:
+            try:
+                await asyncio.wait_for(pool.close(), _ACQUIRE_SECONDS)
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pool.terminate()
+
+    @asynccontextmanager
+    async def writing(self, seconds: float = _ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
+        """A connection as the owner, outside any transaction, for at most one task.
+
+        Session state must not be changed on it (use SET LOCAL). Raises LOG_UNAVAILABLE when no connection can be had
+        within `seconds`, or when it breaks while in use.
+        """
+        async with self._connection(self._writers, seconds) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self, tenant: int) -> AsyncIterator[Connection]:
+        """A read-only transaction that sees one tenant's rows, whatever the query says; ends after ten seconds.
+
+        Raises LOG_UNAVAILABLE, or TIMEOUT when the block takes longer.
+        """
+        async with self._connection(self._readers, _ACQUIRE_SECONDS) as connection:
+            try:
+                async with asyncio.timeout(SNAPSHOT_SECONDS):
+                    # One message, not four: each round trip is a good part of a short read.
+                    await connection.execute(
+                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                        f"SET LOCAL ROLE {self.reader_role}; SET LOCAL esb.tenant = '{int(tenant)}'"
+                    )
+                    yield connection
+                    await connection.execute("COMMIT")
+            except TimeoutError:
+                connection.terminate()
+                raise EsbError(ErrorCode.TIMEOUT, "the read took longer than ten seconds; ask for less") from None
+            except BaseException:
+                await _roll_back(connection)
+                raise
+
+    @asynccontextmanager
+    async def _connection(self, pool: asyncpg.Pool | None, seconds: float) -> AsyncIterator[Connection]:
+        if pool is None:
+            raise unavailable("it is not started")
+        try:
+            async with pool.acquire(timeout=seconds) as connection:
+                try:
+                    yield connection
+                except TimeoutError:
+                    # Its answer may still come: never to be read as the answer to the next question.
+                    connection.terminate()
+                    raise
+        except Exception as error:
+            raise translated(error) or error from error
+
+    async def _pool(self, session: dict[str, str], command_seconds: float) -> asyncpg.Pool:
+        least, most = self._sizes
+        return await asyncpg.create_pool(
+            self.dsn,
+            min_size=least,
+            max_size=most,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=command_seconds,
+            server_settings=session,
+            reset=_keep,
+        )
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Instead of asyncpg's reset, which costs a round trip a use: all our state ends with its transaction.
+
+    A transaction that its user left open is the exception, and is ended here.
+    """
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
+
+
+async def _roll_back(connection: Connection) -> None:
+    try:
+        if not connection.is_closed() and connection.is_in_transaction():
+            await connection.execute("ROLLBACK", timeout=2)
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
