@@ -1,0 +1,57 @@
+"""`esb tail`: follow events as they come, coloured for people or as NDJSON for programs; resumes by itself."""
+
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from gateway.cli.remote import Remote
+
+_FIELDS = (
+    "eventId eventType eventVersion stream aggregateType aggregateId sequenceNumber position partition offset "
+    "timestamp recordedAt correlationId causationId userId sourceCapability metadata payload cursor"
+)
+_QUERY = f"subscription($s:[String!],$w:EventFilter,$f:From){{events(streams:$s,where:$w,from:$f){{{_FIELDS}}}}}"
+_COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
+
+
+async def run(
+    remote: Remote,
+    *,
+    streams: list[str] | None,
+    where: dict[str, Any] | None,
+    start: dict[str, Any],
+    as_json: bool,
+    count: int | None,
+    console: Console,
+) -> None:
+    """Print events until `count` of them were seen, or for ever."""
+
+    def pause(why: str, seconds: float) -> None:
+        console.print(f"[dim]{why}; trying again in {seconds:g} s[/]", highlight=False)
+
+    seen = 0
+    async for data in remote.follow(_QUERY, {"s": streams or None, "w": where, "f": start}, pause):
+        event = data["events"]
+        if as_json:
+            print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - what programs read goes to stdout as it is
+        else:
+            console.print(line(event), soft_wrap=True)
+        seen += 1
+        if seen == count:
+            return
+
+
+def line(event: dict[str, Any]) -> Text:
+    """One event on one line: time, place, type, aggregate, payload. A type keeps its colour."""
+    colour = _COLOURS[sum(event["eventType"].encode()) % len(_COLOURS)]
+    place = event["position"] if event["position"] is not None else f"{event['partition']}/{event['offset']}"
+    text = Text(f"{event['timestamp'][:23]:<23} ", style="dim")
+    text.append(f"{place:>8} ", style="dim")
+    text.append(f"{event['eventType']:<24} ", style=f"bold {colour}")
+    if event["aggregateId"]:
+        text.append(f"{event['aggregateType']}/{event['aggregateId']}", style=colour)
+        text.append(f" #{event['sequenceNumber']} " if event["sequenceNumber"] else " ", style="dim")
+    text.append(orjson.dumps(event["payload"]).decode())
+    return text
