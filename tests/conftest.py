@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.external import Service, Services, environment, services
 from tests.services.postgres import READER, Databases, prepare
 from tests.services.selection import split
 
@@ -36,7 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def postgres_url() -> Iterator[str]:
     """A database of the server under test, as its owner, for making others; tests ask for ``database_url``."""
     if EXTERNAL:
-        raise NotImplementedError("external services")
+        with environment("ESB_POSTGRES_URL") as settings:
+            yield settings["ESB_POSTGRES_URL"]
+        return
     with warnings.catch_warnings():
         # Importing it complains where XDG_RUNTIME_DIR is unset, as in containers; /tmp serves as well.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")
@@ -77,3 +80,55 @@ def database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
     """DSN of a fresh, migrated database; its owner is no superuser."""
     with databases.fresh(migrated_template) as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """Bootstrap servers of a real Kafka, shared by all tests: use topics of your own."""
+    _only_externally()
+    with environment("ESB_KAFKA_SERVERS") as settings:
+        yield settings["ESB_KAFKA_SERVERS"]
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a real Redis, shared by all tests: use keys of your own."""
+    _only_externally()
+    with environment("ESB_REDIS_URL") as settings:
+        yield settings["ESB_REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def own_services() -> Iterator[Services]:
+    """Services apart from the shared ones, for tests that kill them."""
+    with services() as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_service(own_services: Services) -> Iterator[Service]:
+    """A PostgreSQL to stop, kill and freeze; the next test gets it running again."""
+    yield from _running(own_services.postgres)
+
+
+@pytest.fixture
+def kafka_service(own_services: Services) -> Iterator[Service]:
+    """A Kafka to stop, kill and freeze."""
+    yield from _running(own_services.kafka)
+
+
+@pytest.fixture
+def redis_service(own_services: Services) -> Iterator[Service]:
+    """A Redis to stop, kill and freeze."""
+    yield from _running(own_services.redis)
+
+
+def _running(service: Service) -> Iterator[Service]:
+    service.start()
+    yield service
+    service.resume()
+
+
+def _only_externally() -> None:
+    if not EXTERNAL:
+        pytest.fail('mark the test or parameter @pytest.mark.needs("kafka_servers") or needs("redis_url")')

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-OWNER = "esb"
-READER = "esb_reader"
+from deploy.local.postgres import OWNER, READER, SETUP
+
+__all__ = ["READER", "Databases", "accepts_connections", "prepare"]
 
 
 class Databases:
@@ -51,15 +52,7 @@ def prepare(admin_dsn: str) -> str:
     admin_dsn:
         A superuser's DSN; used for nothing else.
     """
-    _wait(
-        _execute(
-            admin_dsn,
-            f"CREATE ROLE {OWNER} LOGIN CREATEDB",
-            f"CREATE ROLE {READER} NOLOGIN",
-            f"GRANT {READER} TO {OWNER}",
-            f"CREATE DATABASE {OWNER} OWNER {OWNER}",
-        )
-    )
+    _wait(_execute(admin_dsn, *SETUP))
     parts = urlsplit(with_database(admin_dsn, OWNER))
     return urlunsplit(parts._replace(netloc=f"{OWNER}@{parts.netloc.rpartition('@')[2]}"))
 
@@ -67,6 +60,15 @@ def prepare(admin_dsn: str) -> str:
 def with_database(dsn: str, name: str) -> str:
     """The same server and role, another database."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+def accepts_connections(dsn: str) -> bool:
+    """Whether the server serves a client now."""
+    try:
+        _wait(_execute(dsn))
+    except (OSError, asyncpg.PostgresError, TimeoutError):
+        return False
+    return True
 
 
 async def _execute(dsn: str, *statements: str) -> None:
