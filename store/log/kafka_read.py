@@ -1,0 +1,124 @@
+"""Reading one Kafka topic: every partition, no consumer group, only what is committed.
+
+Positions are ours, in cursors and checkpoints; nothing is kept at the broker, so a reader costs a connection and
+leaves nothing behind.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from schema.errors import ErrorCode, EsbError
+from store.log.kafka_append import unavailable
+
+UNKNOWN = -1
+
+
+def expired() -> EsbError:
+    """What a reader is told whose place the topic no longer has."""
+    return EsbError(ErrorCode.CURSOR_EXPIRED, "events after the cursor are gone: the stream's retention passed it")
+
+
+class KafkaReader:
+    """Reads the partitions of one topic from given offsets. Made by `open_reader`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str, partitions: int, deadline_s: float) -> None:
+        self._consumer = consumer
+        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
+        self._deadline_s = deadline_s
+        self.offsets = [0] * partitions
+
+    async def seek(self, offsets: Sequence[int], at_ms: int) -> None:
+        """Go to the next offset of each partition; where it is `UNKNOWN`, to the first record not older than `at_ms`.
+
+        Raises CURSOR_EXPIRED when records after an offset are gone, CURSOR_INVALID when it lies beyond the end.
+        """
+        async with self._answering():
+            first = await self._consumer.beginning_offsets(self._partitions)
+            # Asked before the times: a record that comes in between is then read, never skipped.
+            end = await self._consumer.end_offsets(self._partitions)
+            unknown = [tp for tp in self._partitions if self._given(offsets, tp) == UNKNOWN]
+            found: dict[Any, Any] = {}
+            if unknown and at_ms > 0:
+                found = await self._consumer.offsets_for_times(dict.fromkeys(unknown, at_ms))
+        for tp in self._partitions:
+            offset = self._given(offsets, tp)
+            if offset == UNKNOWN:
+                place = found.get(tp)
+                offset = first[tp] if at_ms <= 0 else place.offset if place is not None else end[tp]
+            elif offset < first[tp]:
+                raise expired()
+            self.offsets[tp.partition] = offset
+            self._consumer.seek(tp, offset)
+
+    async def ends(self) -> tuple[int, ...]:
+        """The offset after the last committed record of each partition."""
+        async with self._answering():
+            end = await self._consumer.end_offsets(self._partitions)
+        return tuple(end[tp] for tp in self._partitions)
+
+    async def poll(self, limit: int, wait_s: float) -> list[Any]:
+        """Up to `limit` records, in order within a partition; none when `wait_s` seconds passed without one.
+
+        `offsets` has moved on also where only markers and aborted records were read.
+        """
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
+        except OffsetOutOfRangeError as error:
+            await self._explain(error)
+            raise
+        except KafkaError as error:
+            raise unavailable(error) from error
+        for tp in self._partitions:
+            self.offsets[tp.partition] = await self._consumer.position(tp)
+        return [record for records in fetched.values() for record in records]
+
+    async def _explain(self, error: OffsetOutOfRangeError) -> None:
+        """Raise what an offset outside the topic means to the cursor it came from."""
+        async with self._answering():
+            first = await self._consumer.beginning_offsets(self._partitions)
+        if any(self.offsets[tp.partition] < first[tp] for tp in self._partitions):
+            raise expired() from error
+        raise EsbError(ErrorCode.CURSOR_INVALID, "the cursor lies beyond the end of the topic") from error
+
+    @staticmethod
+    def _given(offsets: Sequence[int], tp: TopicPartition) -> int:
+        return offsets[tp.partition] if tp.partition < len(offsets) else UNKNOWN
+
+    @contextlib.asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                yield
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+
+
+@contextlib.asynccontextmanager
+async def open_reader(servers: str, topic: str, partitions: int, *, deadline_s: float) -> AsyncIterator[KafkaReader]:
+    """A reader of a topic's first `partitions` partitions. Raises LOG_UNAVAILABLE after `deadline_s` seconds."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        request_timeout_ms=int(deadline_s * 1000),
+        metadata_max_age_ms=60_000,
+    )
+    consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
+    try:
+        try:
+            async with asyncio.timeout(deadline_s):
+                await consumer.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+        yield KafkaReader(consumer, topic, partitions, deadline_s)
+    finally:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(deadline_s):
+                await consumer.stop()
