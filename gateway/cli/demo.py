@@ -24,6 +24,11 @@ _LAST = "query($s:[String!]){events(streams:$s,first:1,order:DESC){nodes{eventId
 
 async def run(remote: Remote, cache: Path, *, speed: float, limit: int | None, console: Console) -> int:
     """Publish flight events; the number published by this run. `speed`: seconds of 2013 a second, 0: no pacing."""
+    async with remote:
+        return await _run(remote, cache, speed, limit, console)
+
+
+async def _run(remote: Remote, cache: Path, speed: float, limit: int | None, console: Console) -> int:
     archive = await asyncio.to_thread(flights.fetch, cache, console.print)
     await _create_stream(remote)
     last = await _last_published(remote)

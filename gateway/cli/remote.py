@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httpx
@@ -58,7 +58,7 @@ class Remote:
 
     async def follow(
         self, query: str, variables: dict[str, Any], on_pause: Callable[[str, float], None] | None = None
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any]]:
         """The `data` of each message of a subscription, for ever: after a cut it goes on from the last cursor, so
         that nothing is missed or repeated. `on_pause` is told why and for how long (seconds) it waits."""
         cursor: str | None = None
@@ -87,7 +87,7 @@ class Remote:
 
     async def _messages(
         self, query: str, variables: dict[str, Any], cursor: str | None
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any]]:
         address = "ws" + self._url.removeprefix("http") + "/graphql"
         async with websockets.connect(
             address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")], max_size=None

@@ -1,5 +1,6 @@
 """`esb tail`: follow events as they come, coloured for people or as NDJSON for programs; resumes by itself."""
 
+import contextlib
 from typing import Any
 
 import orjson
@@ -8,11 +9,11 @@ from rich.text import Text
 
 from gateway.cli.remote import Remote
 
-_FIELDS = (
+FIELDS = (
     "eventId eventType eventVersion stream aggregateType aggregateId sequenceNumber position partition offset "
     "timestamp recordedAt correlationId causationId userId sourceCapability metadata payload cursor"
 )
-_QUERY = f"subscription($s:[String!],$w:EventFilter,$f:From){{events(streams:$s,where:$w,from:$f){{{_FIELDS}}}}}"
+_QUERY = f"subscription($s:[String!],$w:EventFilter,$f:From){{events(streams:$s,where:$w,from:$f){{{FIELDS}}}}}"
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
@@ -32,15 +33,17 @@ async def run(
         console.print(f"[dim]{why}; trying again in {seconds:g} s[/]", highlight=False)
 
     seen = 0
-    async for data in remote.follow(_QUERY, {"s": streams or None, "w": where, "f": start}, pause):
-        event = data["events"]
-        if as_json:
-            print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - what programs read goes to stdout as it is
-        else:
-            console.print(line(event), soft_wrap=True)
-        seen += 1
-        if seen == count:
-            return
+    variables = {"s": streams or None, "w": where, "f": start}
+    async with remote, contextlib.aclosing(remote.follow(_QUERY, variables, pause)) as messages:
+        async for data in messages:
+            event = data["events"]
+            if as_json:
+                print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - what programs read goes to stdout
+            else:
+                console.print(line(event), soft_wrap=True)
+            seen += 1
+            if seen == count:
+                return
 
 
 def line(event: dict[str, Any]) -> Text:

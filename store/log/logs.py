@@ -1,0 +1,42 @@
+"""Which log a stream's events are committed to and read from: the one place that knows all engines."""
+
+from collections.abc import Awaitable, Callable
+
+from schema.errors import ErrorCode, EsbError
+from schema.stream import Stream, StreamEngine
+from store.log.port import Log
+from store.tenants import Tenants
+
+StreamLog = Callable[[Stream], Log]
+
+
+class Logs:
+    """`ledger`: the log of a tenant's ledger streams, by the tenant's name. `others`: how to make the log of one stream
+    of the engines that are configured; each is made once and kept."""
+
+    def __init__(
+        self, ledger: Callable[[str], Awaitable[Log]], tenants: Tenants, others: dict[StreamEngine, StreamLog]
+    ) -> None:
+        self._ledger = ledger
+        self._tenants = tenants
+        self._others = others
+        self._made: dict[int, Log] = {}
+
+    async def of(self, stream: Stream) -> Log:
+        """The log of a stream; raises UNSUPPORTED_BY_ENGINE when its engine is not configured in this process."""
+        if stream.engine is StreamEngine.LEDGER:
+            return await self._ledger(stream.tenant)
+        if stream.key not in self._made:
+            make = self._others.get(stream.engine)
+            if make is None:
+                setting = {StreamEngine.KAFKA: "ESB_KAFKA_SERVERS", StreamEngine.REDIS: "ESB_REDIS_URL"}[stream.engine]
+                raise EsbError(
+                    ErrorCode.UNSUPPORTED_BY_ENGINE,
+                    f"stream {stream.stream_name!r} needs {stream.engine}, which is not configured here: set {setting}",
+                )
+            self._made[stream.key] = make(stream)
+        return self._made[stream.key]
+
+    async def epoch(self, tenant: str) -> int:
+        """The epoch of a tenant's ledger."""
+        return (await self._tenants.get(tenant)).epoch
