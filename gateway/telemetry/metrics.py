@@ -4,7 +4,6 @@ Children are looked up once: `.labels()` at every event would cost more than cou
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,12 +23,8 @@ from schema.stream import StreamEngine
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Transport(StrEnum):
-    """The ways events leave by."""
-
-    GRAPHQL_WS = "graphql_ws"
-    SSE = "sse"
-    WS = "ws"
+# What a slow live subscription may have asked for: the policies of processors.live.request.Overflow.
+_POLICIES = ("DISCONNECT", "DROP_OLDEST", "CONFLATE")
 
 
 class Metrics:
@@ -48,19 +43,19 @@ class Metrics:
             registry=self.registry,
         )
         rejected = self._counter("esb_events_rejected", "Events refused", "code")
-        delivered = self._counter("esb_events_delivered", "Events handed to live subscribers", "transport")
+        overflowed = self._counter("esb_slow_consumers", "Times a live subscriber's budget was used up", "policy")
+        dropped = self._counter("esb_events_dropped", "Events dropped for slow live subscribers", "policy")
         self._published = {engine: published.labels(engine.value.lower()) for engine in StreamEngine}
         self._appended = {engine: appended.labels(engine.value.lower()) for engine in StreamEngine}
         self._rejected = {code: rejected.labels(code.value) for code in ErrorCode}
-        self._delivered = {transport: delivered.labels(transport.value) for transport in Transport}
+        self._overflowed = {policy: overflowed.labels(policy.lower()) for policy in _POLICIES}
+        self._dropped = {policy: dropped.labels(policy.lower()) for policy in _POLICIES}
+        self._delivered = Counter("esb_events_delivered", "Events handed to live subscribers", registry=self.registry)
         self._end_to_end = Histogram(
             "esb_end_to_end_seconds",
-            "From commit to being handed to a live subscriber's connection",
+            "From commit to being handed to a live subscriber",
             buckets=_LATENCY,
             registry=self.registry,
-        )
-        self._overflowed = Counter(
-            "esb_slow_consumers_total", "Live subscriptions that overflowed", registry=self.registry
         )
         self._relay_lag = Gauge("esb_relay_lag_events", "Committed and not yet relayed, worst", registry=self.registry)
         self._indexer_lag = Gauge("esb_indexer_lag_events", "Not yet indexed, worst stream", registry=self.registry)
@@ -76,17 +71,16 @@ class Metrics:
         """So many events were refused."""
         self._rejected[code].inc(events)
 
-    def delivered(self, transport: Transport, events: int) -> None:
-        """So many events were handed to live subscribers."""
-        self._delivered[transport].inc(events)
+    def delivered(self, events: int, seconds: float | None) -> None:
+        """So many events were handed to one live subscriber; `seconds`: the newest one's age since its commit."""
+        self._delivered.inc(events)
+        if seconds is not None:
+            self._end_to_end.observe(seconds)
 
-    def end_to_end(self, seconds: float) -> None:
-        """An event reached a live subscriber's connection `seconds` after its commit."""
-        self._end_to_end.observe(seconds)
-
-    def overflowed(self) -> None:
-        """A live subscription was too slow."""
-        self._overflowed.inc()
+    def overflowed(self, policy: str, events: int) -> None:
+        """A live subscriber's budget was used up, and so many events were dropped by its policy (0: it was ended)."""
+        self._overflowed[policy].inc()
+        self._dropped[policy].inc(events)
 
     def relay_lag(self, log: str, events: int | None) -> None:
         """How far the relay of a log is behind; None: it is no longer this process's business. Shown: the worst."""
