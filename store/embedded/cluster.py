@@ -3,7 +3,9 @@
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,11 +18,12 @@ from store.embedded.postmaster import EmbeddedPostgresError
 VERSION = 18
 OWNER = "esb"
 DATABASE = "esb"
+PORT = 5432  # of no network: it names the socket, and is said everywhere because PGPORT may say otherwise
 
 _SUPERUSER = "postgres"
 _INITDB_S = 120
-# sun_path holds 104 bytes on macOS and 108 on Linux, with the name and the closing zero
-_LONGEST_SOCKET_FOLDER = 103 - len("/.s.PGSQL.5432")
+# a socket's path is at most 103 bytes on macOS, 107 on Linux
+_SOCKET_FOLDER = re.compile(rf"[A-Za-z0-9_./-]{{1,{103 - len(f'/.s.PGSQL.{PORT}')}}}")
 
 # For a laptop: little memory, few processes. Durability is not for sale: fsync, full_page_writes and
 # synchronous_commit stand here so that no configuration file can turn them off.
@@ -30,7 +33,7 @@ SETTINGS = {
     "synchronous_commit": "on",
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "port": "5432",
+    "port": str(PORT),
     "max_connections": "80",
     "shared_buffers": "96MB",
     "work_mem": "8MB",
@@ -126,22 +129,24 @@ def _initdb(folder: Path, account: Account) -> None:
 
 
 def socket_folder(cluster: Path, account: Account) -> Path:
-    """Where the socket is: the data folder, or a short stand-in when its path is too long for a socket."""
-    if len(os.fsencode(cluster)) <= _LONGEST_SOCKET_FOLDER:
-        return cluster
-    place = hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir()) / f"esb-{place}"
-    if len(os.fsencode(short)) > _LONGEST_SOCKET_FOLDER:
-        short = Path("/tmp") / f"esb-{place}"  # noqa: S108 -- ownership is checked below
+    """Where the socket is: the data folder, or a stand-in where its path is too long for a socket or odd.
+
+    Odd are signs that mean something in a DSN: asyncpg cuts hosts at commas, encoded or not.
+    """
+    place = f"esb-{hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]}"
+    choices = (cluster, Path(tempfile.gettempdir()) / place, Path("/tmp") / place)  # noqa: S108 -- ownership is checked
+    folder = next(choice for choice in choices if _SOCKET_FOLDER.fullmatch(str(choice)))
+    if folder == cluster:
+        return folder
     try:
-        short.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700)
     except FileExistsError:
-        found = short.lstat()
+        found = folder.lstat()
         # in a folder open to all, somebody else may have put a trap under this name
-        if short.is_symlink() or found.st_uid not in {account.uid, os.geteuid()}:
-            raise EmbeddedPostgresError(f"{short} belongs to somebody else: use a shorter data folder path") from None
-    account.own(short)
-    return short
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {account.uid, os.geteuid()}:
+            raise EmbeddedPostgresError(f"{folder} belongs to somebody else: choose a shorter data folder") from None
+    account.own(folder)
+    return folder
 
 
 def command(cluster: Path, sockets: Path) -> list[str]:
@@ -156,7 +161,7 @@ async def furnish(sockets: str, reader_role: str) -> None:
 
     The gateway gets no more rights here than on a PostgreSQL of its operator's.
     """
-    connection = await asyncpg.connect(host=sockets, user=_SUPERUSER, database="postgres", timeout=30)
+    connection = await asyncpg.connect(host=sockets, port=PORT, user=_SUPERUSER, database="postgres", timeout=30)
     try:
         roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
         if OWNER not in roles:

@@ -58,11 +58,12 @@ def _stands_in(pid: int, cluster: Path) -> bool:
         return False
 
 
-def clear_leftovers(cluster: Path) -> None:
+def clear_leftovers(cluster: Path, sockets: Path) -> None:
     """End what a killed postmaster left: its children hold the shared memory, and no successor starts before they go.
 
-    Most leave by themselves at once; one in mid-query may not. Then removes the stale lock file, which would stop the
-    successor when its number has been given to another process. Call only as the folder's one supervisor.
+    Most leave by themselves at once; one in mid-query may not. Then removes the stale lock files: the successor would
+    respect them where the number is another process's by now, or a zombie's whose parent was killed too. Call only as
+    the folder's one supervisor.
     """
     for ask in (None, signal.SIGQUIT, signal.SIGKILL):
         left = [pid for pid in psutil.pids() if _stands_in(pid, cluster)]
@@ -77,6 +78,8 @@ def clear_leftovers(cluster: Path) -> None:
         if not left:
             break
     (cluster / "postmaster.pid").unlink(missing_ok=True)
+    for lock in sockets.glob(".s.PGSQL.*.lock"):
+        lock.unlink(missing_ok=True)
 
 
 async def ended(pid: int, child: subprocess.Popen[bytes] | None) -> None:

@@ -52,7 +52,8 @@ def _cluster(data_dir: Path) -> Path:
 def _dsn(postmaster: Postmaster | None) -> str | None:
     if postmaster is None or postmaster.status != "ready":
         return None
-    return f"postgresql://{clusters.OWNER}@/{clusters.DATABASE}?host={quote(postmaster.socket_folder, safe='/')}"
+    place = f"host={quote(postmaster.socket_folder, safe='/')}&port={clusters.PORT}"
+    return f"postgresql://{clusters.OWNER}@/{clusters.DATABASE}?{place}"
 
 
 class EmbeddedPostgres:
@@ -101,6 +102,9 @@ class EmbeddedPostgres:
         try:
             if self._users.take():  # asked from outside: of several that leave at once, the last one gets it
                 await self._shut_down()
+            elif self._child is not None:
+                self._child.returncode = 0  # another gateway looks after it now; Popen would complain of it
+                self._child = None
         finally:
             self._supervising = False
             self._supervisor.leave()
@@ -189,8 +193,7 @@ class EmbeddedPostgres:
         if not (self._cluster / "PG_VERSION").exists():
             clusters.make(self._cluster, self._account)
         clusters.check_version(self._cluster)
-        clear_leftovers(self._cluster)
-        sockets = clusters.socket_folder(self._cluster, self._account)
+        sockets = self._clear_leftovers()
         if self._log_file.exists() and self._log_file.stat().st_size > _LOG_BYTES:
             self._log_file.replace(self._log_file.with_suffix(".log.1"))
         descriptor = os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -206,6 +209,13 @@ class EmbeddedPostgres:
                 umask=0o077,
                 **self._account.popen,
             )
+
+    def _clear_leftovers(self) -> Path:
+        """Clear the way for a start, or up after a server that was killed; returns the folder of the sockets."""
+        account = self._account or account_for(self._cluster)
+        sockets = clusters.socket_folder(self._cluster, account)
+        clear_leftovers(self._cluster, sockets)
+        return sockets
 
     async def _shut_down(self) -> None:
         """SIGINT is a fast shutdown; SIGQUIT, which the next start recovers from, for one that does not come down."""
@@ -224,6 +234,7 @@ class EmbeddedPostgres:
                     await ended(pid, self._child)
                     break
         self._child = None
+        await asyncio.to_thread(self._clear_leftovers)
 
     def _why(self) -> str:
         """What is known of the server's last end, for the log."""
