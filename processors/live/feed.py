@@ -1,0 +1,140 @@
+"""One subscriber's way through one log: stretches of the past as they are asked for, then live, without a seam."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from processors.live.past import Past
+from processors.live.source import Query
+from processors.live.tailer import Tailer
+from schema.cursor import Cursor
+from schema.errors import ErrorCode, EsbError
+from schema.event import Event
+
+_log = logging.getLogger(__name__)
+
+
+class Subscriber(Protocol):
+    """Whom a feed serves."""
+
+    def push(self, feed: "Feed", events: Sequence[Event]) -> None:
+        """Take live events."""
+
+    def wake(self) -> None:
+        """A stretch of the past is there."""
+
+    def end(self, error: EsbError) -> None:
+        """The log cannot be followed any more."""
+
+
+class Feed:
+    """`shown`: the place after everything the subscriber was shown or does not want. `live`: the past is over.
+    `scanned`: events looked through since this was last set to 0.
+    """
+
+    def __init__(self, tailer: Tailer, query: Query, past: Past, subscriber: Subscriber) -> None:
+        self.accepts = query.accepts
+        self.shown = past.place
+        self.live = False
+        self.scanned = 0
+        self.waiting: deque[Event] = deque()
+        self._tailer = tailer
+        self._track = tailer.source.track
+        self._past = past
+        self._subscriber = subscriber
+        self._ahead = False
+        self._dropped: Cursor | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    def look_back(self) -> None:
+        """Go live if the past is over, else see that its next stretch is being read, unless one is waiting."""
+        if self.waiting or self._reading is not None or self.live or self._went_live():
+            return
+        self._reading = asyncio.create_task(self._read(), name="live-past")
+
+    def take_past(self, limit: int) -> list[Event]:
+        """Up to `limit` waiting events of the past, each to be told to `show` in this order."""
+        return [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
+
+    def show(self, event: Event) -> None:
+        """The subscriber is shown the event."""
+        self.shown = self._track.after(self.shown, event)
+
+    def settle(self) -> None:
+        """With no stretch waiting any more, what was looked at and did not match is passed, too."""
+        if not self.waiting:
+            self.shown = self._track.join(self.shown, self._past.place)
+
+    def pass_quiet(self) -> None:
+        """With nothing pushed that is not shown yet, everything the tailer has handed out is passed."""
+        self.settle()
+        if self.live:
+            self.shown = self._track.join(self.shown, self._tailer.ring.place)
+
+    def drop(self, event: Event) -> None:
+        """The subscriber will not be shown this pushed event."""
+        self._dropped = self._track.after(self._dropped or self._past.place, event)
+
+    def admit_drops(self) -> None:
+        """The subscriber is told that events were dropped."""
+        if self._dropped is not None:
+            self.shown, self._dropped = self._track.join(self.shown, self._dropped), None
+
+    def push(self, events: Sequence[Event]) -> None:
+        """Live events from the tailer."""
+        if self._ahead:
+            # The past was read beyond where the tailer was: those were shown already.
+            events = [event for event in events if not self._track.passed(self._past.place, event)]
+            self._ahead = not self._track.covers(self._tailer.ring.place, self._past.place)
+        if events:
+            self._subscriber.push(self, events)
+
+    def fail(self, error: EsbError) -> None:
+        """The tailer has given up."""
+        self._subscriber.end(error)
+
+    def detach(self) -> None:
+        """Listen and read no more; `close` awaits what is under way."""
+        self._tailer.detach(self)
+        self.waiting.clear()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def close(self) -> None:
+        """Detach and wait until nothing runs any more."""
+        self.detach()
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
+    async def _read(self) -> None:
+        try:
+            stretch = await self._past.step()
+        except EsbError as error:
+            self._reading = None
+            self._subscriber.end(error)
+            return
+        except Exception:
+            _log.exception("reading the past of %s failed", self._tailer.source.key)
+            self._reading = None
+            self._subscriber.end(EsbError(ErrorCode.INTERNAL, "reading the log failed; go on from the last cursor"))
+            return
+        self._reading = None
+        self.scanned += stretch.scanned
+        self.waiting.extend(stretch.events)
+        self._went_live()
+        self._subscriber.wake()
+
+    def _went_live(self) -> bool:
+        """Attach if the past is over. Asking and attaching are one turn of the loop: no event comes between."""
+        if not self._past.over():
+            return False
+        try:
+            self._tailer.attach(self)
+        except EsbError as error:
+            self._subscriber.end(error)
+            return False
+        self._ahead = not self._track.covers(self._tailer.ring.place, self._past.place)
+        self.live = True
+        return True

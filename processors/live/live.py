@@ -1,0 +1,203 @@
+"""Live subscriptions of one process: who follows what, within which limits."""
+
+import asyncio
+import contextlib
+from collections import Counter
+
+import msgspec
+
+from processors.live.acceptance import query_of
+from processors.live.buffer import Bytes
+from processors.live.feed import Feed
+from processors.live.gates import Gates
+from processors.live.handover import Handover
+from processors.live.past import Past
+from processors.live.ports import Commit, Logs, Reader, Recorder, SilentRecorder
+from processors.live.request import LiveRequest
+from processors.live.source import LedgerSource, Source, StreamSource, ledger_key
+from processors.live.subscription import Draining, LiveSubscription
+from processors.live.tailer import Tailer
+from processors.live.tailers import Tailers
+from schema.cursor import MAX_PARTITIONS, CursorCodec
+from schema.errors import ErrorCode, EsbError
+from schema.principal import Action
+from schema.stream import Stream, StreamEngine
+
+PULSE_SECONDS = 1.0
+_LEDGER_SIGNAL = "log:"
+
+
+class LiveLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one process takes on. `ring_bytes`: of each log in use."""
+
+    subscriptions: int = 20_000
+    subscriptions_per_tenant: int = 10_000
+    ring_bytes: int = 8 * 1024 * 1024
+    streams_per_subscription: int = 16
+
+
+class Live:
+    """Where live subscriptions come from.
+
+    `on_commit` and `on_signal` may be called from the start to after the stop, on the event loop; they never block.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        logs: Logs,
+        codec: CursorCodec,
+        *,
+        limits: LiveLimits | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._reader = reader
+        self._logs = logs
+        self._codec = codec
+        self._limits = limits or LiveLimits()
+        self._recorder = recorder or SilentRecorder()
+        self._tailers = Tailers(self._limits.ring_bytes)
+        self._gates = Gates()
+        self._buffered = Bytes()
+        self._subscriptions: dict[LiveSubscription, list[Tailer]] = {}
+        self._of_tenant: Counter[str] = Counter()
+        self._pulsing: asyncio.Task[None] | None = None
+        self._draining = False
+
+    @property
+    def subscriptions(self) -> int:
+        """Live subscriptions now."""
+        return self._of_tenant.total()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes waiting in all subscribers' buffers."""
+        return self._buffered.total
+
+    @property
+    def ring_bytes(self) -> int:
+        """Bytes in all rings."""
+        return sum(tailer.ring_bytes for tailer in self._tailers)
+
+    async def start(self) -> None:
+        """Begin to take subscriptions."""
+        self._draining = False
+        self._pulsing = asyncio.create_task(self._pulse(), name="live-pulse")
+
+    async def stop(self) -> None:
+        """Drain: every subscription ends with `Draining`, new ones are refused so. Then stop following the logs. May be
+        called twice.
+        """
+        self._draining = True
+        for subscription in list(self._subscriptions):
+            subscription.drain()
+        if self._pulsing is not None:
+            self._pulsing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pulsing
+        await self._tailers.stop()
+
+    def on_commit(self, commit: Commit) -> None:
+        """This process has committed; called in commit order, before the receipts are answered."""
+        self._handover(commit.tenant, commit)
+
+    def on_signal(self, topic: str) -> None:
+        """A wake-up came; `log:{tenant}`: some process has committed to that log."""
+        if topic.startswith(_LEDGER_SIGNAL):
+            self._handover(topic.removeprefix(_LEDGER_SIGNAL), None)
+
+    async def subscribe(self, request: LiveRequest) -> LiveSubscription:
+        """A subscription that sees everything from its start on; from LIVE: everything committed after this returned.
+
+        Raises BAD_INPUT, FORBIDDEN, CURSOR_INVALID, TOO_COMPLEX (too many Kafka partitions or streams), RATE_LIMITED
+        (too many subscriptions), LOG_UNAVAILABLE, UNSUPPORTED_BY_ENGINE, or `Draining`.
+        """
+        self._admit(request)
+        tenant = request.principal.tenant
+        subscription = LiveSubscription(
+            request,
+            buffered=self._buffered,
+            recorder=self._recorder,
+            encode=lambda cursor: self._codec.encode(tenant, cursor),
+            on_close=self._closed,
+        )
+        self._of_tenant[tenant] += 1
+        self._subscriptions[subscription] = []
+        try:
+            await self._follow(request, subscription)
+        except BaseException:
+            await subscription.aclose()
+            raise
+        return subscription
+
+    def _admit(self, request: LiveRequest) -> None:
+        request.check()
+        if self._draining:
+            raise Draining("")
+        principal, limits = request.principal, self._limits
+        principal.require(Action.READ)
+        others = [stream for stream in request.streams or () if stream.engine is not StreamEngine.LEDGER]
+        for stream in request.streams or ():
+            principal.require(Action.READ, stream.stream_name)
+        partitions = sum(stream.partitions for stream in others if stream.engine is StreamEngine.KAFKA)
+        if partitions > MAX_PARTITIONS or len(others) > limits.streams_per_subscription:
+            raise EsbError(
+                ErrorCode.TOO_COMPLEX,
+                f"a subscription follows at most {MAX_PARTITIONS} Kafka partitions"
+                f" and {limits.streams_per_subscription} Kafka and Redis streams",
+            )
+        if (
+            self.subscriptions >= limits.subscriptions
+            or self._of_tenant[principal.tenant] >= limits.subscriptions_per_tenant
+        ):
+            raise EsbError(ErrorCode.RATE_LIMITED, "too many live subscriptions at once", retry_after_ms=5000)
+
+    async def _follow(self, request: LiveRequest, subscription: LiveSubscription) -> None:
+        streams = request.streams
+        others = [stream for stream in streams or () if stream.engine is not StreamEngine.LEDGER]
+        budget = request.buffer_bytes // (len(others) + 1)
+        if streams is None or len(others) < len(streams):
+            tenant = request.principal.tenant
+            tailer = await self._tailers.acquire(ledger_key(tenant), lambda: self._ledger(tenant))
+            await self._attach(request, subscription, tailer, budget, ledger=True)
+        for stream in others:
+            tailer = await self._tailers.acquire(stream.stream_id, lambda stream=stream: self._stream(stream))
+            await self._attach(request, subscription, tailer, budget, ledger=False)
+
+    async def _attach(
+        self, request: LiveRequest, subscription: LiveSubscription, tailer: Tailer, budget: int, *, ledger: bool
+    ) -> None:
+        self._subscriptions[subscription].append(tailer)
+        head = await tailer.head()
+        place = await tailer.source.place(request.start, head)
+        query = query_of(request, ledger=ledger)
+        past = Past(tailer, query, place, head, gates=self._gates, budget=budget)
+        subscription.follow(Feed(tailer, query, past, subscription))
+
+    async def _ledger(self, tenant: str) -> Source:
+        log = await self._logs.ledger(tenant)
+        return LedgerSource(tenant, log, self._reader, Handover(log))
+
+    async def _stream(self, stream: Stream) -> Source:
+        return StreamSource(stream, await self._logs.of(stream))
+
+    def _handover(self, tenant: str, commit: Commit | None) -> None:
+        tailer = self._tailers.get(ledger_key(tenant))
+        if tailer is None or not isinstance(tailer.source, LedgerSource):
+            return
+        if commit is None:
+            tailer.source.handover.wake()
+        else:
+            tailer.source.handover.offer(commit)
+
+    def _closed(self, subscription: LiveSubscription) -> None:
+        for tailer in self._subscriptions.pop(subscription, []):
+            self._tailers.release(tailer)
+        self._of_tenant[subscription.request.principal.tenant] -= 1
+
+    async def _pulse(self) -> None:
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            for subscription in list(self._subscriptions):
+                subscription.pulse()
+            await self._tailers.reap()

@@ -1,0 +1,132 @@
+"""One log followed once for all its subscribers in this process: log → ring → match → listeners."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from processors.live.backoff import Backoff
+from processors.live.head import FreshHead
+from processors.live.matcher import Listener, Matcher
+from processors.live.ring import Ring
+from processors.live.source import Source
+from schema.cursor import Cursor
+from schema.errors import ErrorCode, EsbError
+from schema.event import Event
+from store.log.port import Batch
+
+TURN_EVENTS = 64
+
+_log = logging.getLogger(__name__)
+
+
+class Tailer:
+    """Begins at the head its first subscriber saw and then follows the log through every failure of it.
+
+    `ring` holds its newest events; `users` counts the subscriptions that hold on to it.
+    """
+
+    def __init__(self, source: Source, ring_bytes: int) -> None:
+        self.source = source
+        self.users = 0
+        self.idle_since = 0.0
+        self._ring_bytes = ring_bytes
+        self._ring: Ring | None = None
+        self._head = FreshHead(source.log)
+        self._matcher = Matcher()
+        self._task: asyncio.Task[None] | None = None
+        self._error: EsbError | None = None
+
+    @property
+    def ring(self) -> Ring:
+        """The newest events. Only after `head`."""
+        assert self._ring is not None, "the head comes first"
+        return self._ring
+
+    @property
+    def ring_bytes(self) -> int:
+        """Bytes the ring holds now."""
+        return self._ring.bytes if self._ring is not None else 0
+
+    async def head(self) -> Cursor:
+        """The log's head as it is now; the first one read is where following begins.
+
+        Raises LOG_UNAVAILABLE when the log does not answer.
+        """
+        head = await self._head.read()
+        if self._task is None or self._task.done():
+            self._error = None
+            self._ring = Ring(self.source.track, head, self._ring_bytes)
+            self._task = asyncio.create_task(self._follow(), name=f"live-tailer-{self.source.key}")
+        return head
+
+    def attach(self, listener: Listener) -> None:
+        """Hand over every event after `ring.place` as it is now. Raises what ended the following, if it has ended."""
+        if self._error is not None:
+            raise self._error
+        self._matcher.add(listener)
+
+    def detach(self, listener: Listener) -> None:
+        """Hand over nothing more."""
+        self._matcher.remove(listener)
+
+    async def stop(self) -> None:
+        """Cancel and await what runs. May be called twice."""
+        await self._head.close()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _follow(self) -> None:
+        backoff = Backoff()
+        while True:
+            before = self.ring.place
+            try:
+                await self._take_all()
+            except EsbError as error:
+                if not error.retryable:
+                    self._end(error)
+                    return
+            except Exception:
+                _log.exception("following %s failed", self.source.key)
+                self._end(EsbError(ErrorCode.INTERNAL, "following the log failed; go on from the last cursor"))
+                return
+            if self.ring.place != before:
+                backoff.reset()
+            await backoff.wait()
+
+    async def _take_all(self) -> None:
+        batches = self.source.tail(self.ring.place)
+        try:
+            async for batch in batches:
+                await self._take(batch)
+        finally:
+            close = getattr(batches, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _take(self, batch: Batch) -> None:
+        """Hand a batch out in turns: the loop must come to others between them."""
+        track, place = self.source.track, self.ring.place
+        turn: list[Event] = []
+        for event in batch.events:
+            if track.passed(place, event):
+                continue  # what the log repeats was handed out already
+            place = track.after(place, event)
+            turn.append(event)
+            if len(turn) == TURN_EVENTS:
+                self._hand_out(turn, place)
+                turn = []
+                await asyncio.sleep(0)
+        self._hand_out(turn, track.join(place, batch.cursor))
+
+    def _hand_out(self, events: Sequence[Event], place: Cursor) -> None:
+        """Without a pause inside: whoever attaches sees either all of these events in the ring or none."""
+        self.ring.append(events, place)
+        for listener, wanted in self._matcher.match(events):
+            listener.push(wanted)
+
+    def _end(self, error: EsbError) -> None:
+        self._error = error
+        self._matcher.fail(error)
