@@ -1,21 +1,23 @@
 """PostgreSQL: pools of connections, and what its failures mean to a caller.
 
-Two pools, so that readers never take the connections commits need. Writers work as the tables' owner. Readers work in a
-read-only transaction as a second role that row-level security binds to one tenant. Every wait has a deadline, on both
-sides: a frozen server is given up by us, a frozen client is thrown out by the server.
+Three pools, so that neither readers nor background work take the connections commits need. Commits and writers work as
+the tables' owner. Readers work in a read-only transaction as a second role, bound to one tenant by row-level security.
+Every wait has a deadline, on both sides: we give up a frozen server, the server throws out a frozen client.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from schema.errors import ErrorCode, EsbError
 
-Connection = PoolConnectionProxy
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+_Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 SNAPSHOT_SECONDS = 10.0
 """The longest a reader may hold a snapshot: older ones keep vacuum from cleaning up behind the writers."""
@@ -36,6 +38,8 @@ _SESSION = {
     "tcp_user_timeout": "5000",
 }
 _WRITER_SESSION = _SESSION | {"statement_timeout": "30000", "lock_timeout": "10000"}
+# Shorter: what takes longer than this holds up every publisher of its tenant.
+_COMMIT_SESSION = _SESSION | {"statement_timeout": "4000", "lock_timeout": "2000"}
 # Custom plans: a filter's constants decide which index serves it, and which partitions are read at all.
 _READER_SESSION = _SESSION | {
     "statement_timeout": "8000",
@@ -87,7 +91,7 @@ class Database:
     reader_role:
         The role row-level security binds; the owner must be able to SET ROLE to it (see store.migrate).
     min_size, max_size:
-        Connections kept and allowed, in each of the two pools.
+        Connections kept and allowed, in each of the three pools.
     """
 
     def __init__(self, dsn: str, *, reader_role: str = "esb_reader", min_size: int = 1, max_size: int = 8) -> None:
@@ -96,12 +100,14 @@ class Database:
         self.dsn = dsn
         self.reader_role = reader_role
         self._sizes = (min_size, max_size)
-        self._writers: asyncpg.Pool | None = None
-        self._readers: asyncpg.Pool | None = None
+        self._commits: _Pool | None = None
+        self._writers: _Pool | None = None
+        self._readers: _Pool | None = None
 
     async def start(self) -> None:
-        """Open both pools. Raises LOG_UNAVAILABLE when PostgreSQL cannot be reached now."""
+        """Open the pools. Raises LOG_UNAVAILABLE when PostgreSQL cannot be reached now."""
         try:
+            self._commits = await self._pool(_COMMIT_SESSION, _WRITE_SECONDS)
             self._writers = await self._pool(_WRITER_SESSION, _WRITE_SECONDS)
             self._readers = await self._pool(_READER_SESSION, SNAPSHOT_SECONDS)
         except BaseException as error:
@@ -110,13 +116,22 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection, by force after five seconds; may be called twice."""
-        pools = [pool for pool in (self._writers, self._readers) if pool is not None]
-        self._writers = self._readers = None
+        pools = [pool for pool in (self._commits, self._writers, self._readers) if pool is not None]
+        self._commits = self._writers = self._readers = None
         for pool in pools:
             try:
                 await asyncio.wait_for(pool.close(), _ACQUIRE_SECONDS)
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 pool.terminate()
+
+    @asynccontextmanager
+    async def committing(self, seconds: float) -> AsyncIterator[Connection]:
+        """A connection for the append call, waited for at most `seconds`.
+
+        Lets the driver's errors through, because which of them is worth another call is the appender's business.
+        """
+        async with _acquired(self._commits, seconds) as connection:
+            yield connection
 
     @asynccontextmanager
     async def writing(self, seconds: float = _ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
@@ -125,7 +140,7 @@ class Database:
         Session state must not be changed on it (use SET LOCAL). Raises LOG_UNAVAILABLE when no connection can be had
         within `seconds`, or when it breaks while in use.
         """
-        async with self._connection(self._writers, seconds) as connection:
+        async with _connection(self._writers, seconds) as connection:
             yield connection
 
     @asynccontextmanager
@@ -134,7 +149,7 @@ class Database:
 
         Raises LOG_UNAVAILABLE, or TIMEOUT when the block takes longer.
         """
-        async with self._connection(self._readers, _ACQUIRE_SECONDS) as connection:
+        async with _connection(self._readers, _ACQUIRE_SECONDS) as connection:
             try:
                 async with asyncio.timeout(SNAPSHOT_SECONDS):
                     # One message, not four: each round trip is a good part of a short read.
@@ -151,22 +166,7 @@ class Database:
                 await _roll_back(connection)
                 raise
 
-    @asynccontextmanager
-    async def _connection(self, pool: asyncpg.Pool | None, seconds: float) -> AsyncIterator[Connection]:
-        if pool is None:
-            raise unavailable("it is not started")
-        try:
-            async with pool.acquire(timeout=seconds) as connection:
-                try:
-                    yield connection
-                except TimeoutError:
-                    # Its answer may still come: never to be read as the answer to the next question.
-                    connection.terminate()
-                    raise
-        except Exception as error:
-            raise translated(error) or error from error
-
-    async def _pool(self, session: dict[str, str], command_seconds: float) -> asyncpg.Pool:
+    async def _pool(self, session: dict[str, str], command_seconds: float) -> _Pool:
         least, most = self._sizes
         return await asyncpg.create_pool(
             self.dsn,
@@ -177,6 +177,28 @@ class Database:
             server_settings=session,
             reset=_keep,
         )
+
+
+@asynccontextmanager
+async def _acquired(pool: _Pool | None, seconds: float) -> AsyncIterator[Connection]:
+    if pool is None:
+        raise unavailable("it is not started")
+    async with pool.acquire(timeout=seconds) as connection:
+        try:
+            yield connection
+        except TimeoutError:
+            # Its answer may still come: never to be read as the answer to the next question.
+            connection.terminate()
+            raise
+
+
+@asynccontextmanager
+async def _connection(pool: _Pool | None, seconds: float) -> AsyncIterator[Connection]:
+    try:
+        async with _acquired(pool, seconds) as connection:
+            yield connection
+    except Exception as error:
+        raise translated(error) or error from error
 
 
 async def _keep(connection: asyncpg.Connection) -> None:

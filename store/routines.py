@@ -1,7 +1,11 @@
-"""The ledger's server-side routines, in the order they are put in place."""
+"""The ledger's server-side routines, in the order they are put in place.
+
+A routine whose arguments or answer change gets the next number in its name: while a new version of the program rolls
+out, the old one still calls the old routine.
+"""
 
 from pathlib import Path
 
 _LEDGER = Path(__file__).parent / "ledger"
 
-ROUTINES = (_LEDGER / "partitions.sql", _LEDGER / "append.sql")
+ROUTINES = (_LEDGER / "partitions.sql", _LEDGER / "insert.sql", _LEDGER / "append.sql")
