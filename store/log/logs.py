@@ -37,6 +37,10 @@ class Logs:
             self._made[stream.key] = make(stream)
         return self._made[stream.key]
 
+    async def ledger(self, tenant: str) -> Log:
+        """The log of all a tenant's ledger streams; raises LOG_UNAVAILABLE for a tenant that cannot be asked for."""
+        return await self._ledger(tenant)
+
     async def epoch(self, tenant: str) -> int:
         """The epoch of a tenant's ledger."""
         return (await self._tenants.get(tenant)).epoch
