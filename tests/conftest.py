@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.external import Service, Services, environment, services
+from tests.services.external import EXTERNAL, Service, Services, environment, services
 from tests.services.postgres import READER, Databases, prepare
 from tests.services.selection import split
-
-EXTERNAL = os.environ.get("ESB_TEST_SERVICES", "embedded") == "external"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -32,6 +32,7 @@ class Service(ABC):
     """
 
     user: str | None = None
+    environment: Mapping[str, str] | None = None
     stop_signal = signal.SIGTERM
 
     def __init__(self, folder: Path, *, deadline: float = 60) -> None:
@@ -65,6 +66,7 @@ class Service(ABC):
                 self._child = subprocess.Popen(
                     list(self.command()),
                     cwd=self.folder,
+                    env=self.environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -89,7 +91,7 @@ class Service(ABC):
     def kill(self) -> None:
         """``kill -9``: no last word, no flush. Returns when nothing of it is left."""
         if process := self._process():
-            family = [process, *process.children(recursive=True)]
+            family = self.family(process)
             process.kill()
             # Its children see their parent go and end by themselves, as after a real crash, once they are not frozen.
             # The next start must not find them holding the data.
@@ -107,6 +109,10 @@ class Service(ABC):
     def resume(self) -> None:
         """Let a frozen one go on (SIGCONT)."""
         self._signal_all(signal.SIGCONT)
+
+    def family(self, process: psutil.Process) -> list[psutil.Process]:
+        """The processes that are frozen and gone together with its first one, that one first."""
+        return [process, *process.children(recursive=True)]
 
     def running(self) -> bool:
         """Whether its process lives, frozen or not."""
@@ -144,7 +150,7 @@ class Service(ABC):
 
     def _signal_all(self, number: signal.Signals) -> None:
         if process := self._process():
-            for one in (process, *process.children(recursive=True)):
+            for one in self.family(process):
                 try:
                     one.send_signal(number)
                 except psutil.NoSuchProcess:  # a child may end by itself at any moment

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from deploy.local import services as local
 
+EXTERNAL = os.environ.get("ESB_TEST_SERVICES", "embedded") == "external"
+"""Which of the two runs this is."""
+
 VARIABLES = ("ESB_POSTGRES_URL", "ESB_KAFKA_SERVERS", "ESB_REDIS_URL")
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePath
 import pytest
 
 EXTERNAL_ONLY = frozenset({"kafka_servers", "redis_url", "postgres_service", "kafka_service", "redis_service"})
-SERVICES = EXTERNAL_ONLY | {"database_url", "empty_database_url", "gateway"}
+SERVICES = EXTERNAL_ONLY | {"database_url", "empty_database_url", "gateway", "own_gateway"}
 
 
 def split(items: Sequence[pytest.Item], *, external: bool) -> tuple[list[pytest.Item], list[pytest.Item]]:
