@@ -1,0 +1,122 @@
+"""Expressions as Python functions: generated source, compiled once.
+
+Only node kinds choose the source; every text, key and number enters as a bound constant, so nothing a caller wrote is
+ever read as Python.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schema.filter import values
+from schema.filter.ast import FIELDS, FieldKind
+from schema.filter.expression import Expression
+from schema.filter.syntax import (
+    Binary,
+    Call,
+    Conditional,
+    Has,
+    Index,
+    ListOf,
+    Literal,
+    Logic,
+    MapOf,
+    Node,
+    Path,
+    Unary,
+)
+from schema.filter.values import ExpressionError
+
+Evaluate = Callable[[Mapping[str, Any]], Any]
+
+
+def evaluate(expression: Expression, context: Mapping[str, Any]) -> Any:
+    """The value of `expression`; ExpressionError where it has none. `context`: `event` as an Event, others as JSON."""
+    return compile_expression(expression)(context)
+
+
+def compile_expression(expression: Expression) -> Evaluate:
+    """A function from variables to the expression's value, to be kept; it raises ExpressionError where there is none.
+    What it returns may be part of the event or of the expression: callers must not change it."""
+    return compile_tree(expression.tree)
+
+
+def compile_tree(tree: Node) -> Evaluate:
+    """The same for a tree."""
+    constants: dict[str, Any] = {}
+    source = f"lambda context: {_Source(constants).value(tree)}"
+    function: Evaluate = eval(source, {"__builtins__": {}, **constants})  # noqa: S307
+    return function
+
+
+def true_for_event(tree: Node) -> Callable[[Any], bool]:
+    """Whether the expression is true for an event; failing ones are not."""
+    function = compile_tree(tree)
+
+    def is_true(event: Any) -> bool:
+        try:
+            return function({"event": event}) is True
+        except ExpressionError:
+            return False
+
+    return is_true
+
+
+class _Source:
+    """Writes the source; `constants` receives what it refers to."""
+
+    def __init__(self, constants: dict[str, Any]) -> None:
+        self._constants = constants
+
+    def _bind(self, value: Any) -> str:
+        name = f"c{len(self._constants)}"
+        self._constants[name] = value
+        return name
+
+    def _call(self, function: Callable[..., Any], *arguments: str) -> str:
+        return f"{self._bind(function)}({', '.join(arguments)})"
+
+    def value(self, node: Node) -> str:
+        """Source whose value is the node's."""
+        match node:
+            case Literal(value):
+                return self._bind(value)
+            case Path():
+                root, keys = self._root(node)
+                text = self._bind(".".join((node.name, *node.segments)))
+                if keys is None:
+                    return self._call(values.given, root, text)
+                return self._call(values.walk, root, self._bind(keys), text)
+            case Has(path):
+                root, keys = self._root(path)
+                return f"({root} is not None)" if keys is None else self._call(values.present, root, self._bind(keys))
+            case Index(target, key):
+                return self._call(values.index, self.value(target), self.value(key))
+            case Unary("-", operand):
+                return self._call(values.negate, self.value(operand))
+            case Unary(_, operand):
+                return f"(not {self._call(values.truth, self.value(operand))})"
+            case Binary(op, left, right):
+                return self._call(values.BINARY[op], self.value(left), self.value(right))
+            case Logic(op, items):
+                function = values.all_of if op == "&&" else values.any_of
+                return self._call(function, *(f"lambda: {self.value(item)}" for item in items))
+            case Conditional(test, then, other):
+                condition = self._call(values.truth, self.value(test))
+                return f"({self.value(then)} if {condition} else {self.value(other)})"
+            case Call(function_name, arguments):
+                return self._call(values.CALLS[function_name], *map(self.value, arguments))
+            case ListOf(items):
+                return "[" + ", ".join(map(self.value, items)) + "]"
+            case MapOf(entries):
+                return "{" + ", ".join(f"{self._bind(key)}: {self.value(value)}" for key, value in entries) + "}"
+
+    def _root(self, path: Path) -> tuple[str, tuple[str, ...] | None]:
+        """Source of the value a path starts from, and the keys that remain; None: it is a field that may be null,
+        which means missing, whereas null in a document is a value. Names come from closed lists."""
+        variable = f"context[{self._bind(path.name)}]"
+        if path.name != "event":
+            return variable, path.segments
+        field, keys = path.segments[0], path.segments[1:]
+        if FIELDS[field] is FieldKind.JSON:
+            return f"{variable}.{field}_document", keys
+        return f"{variable}.{field}", None
