@@ -7,6 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ASSETS := gateway/graphql/assets
 GRAPHIQL := gateway/graphql/static/graphiql.js
+COMPOSE := docker compose --file deploy/compose.yaml
 INSTALLED := .venv/.installed
 
 .PHONY: help setup run test services services-stop bench soak lint format lock clean
@@ -23,10 +24,14 @@ test: setup ## Run every test on the embedded PostgreSQL, and again on real Post
 	@$(BIN)/python -m tests.run
 
 services: setup ## Start PostgreSQL, Kafka and Redis for work by hand; print the ESB_* settings.
-	@$(BIN)/python -m deploy.local start
+	@if docker info >/dev/null 2>&1; then $(COMPOSE) up --detach --wait postgres kafka redis >&2; \
+	  echo "export ESB_POSTGRES_URL=postgresql://esb@127.0.0.1:5432/esb"; \
+	  echo "export ESB_KAFKA_SERVERS=127.0.0.1:9092"; \
+	  echo "export ESB_REDIS_URL=redis://127.0.0.1:6379/0"; \
+	else $(BIN)/python -m deploy.local start; fi
 
 services-stop: setup ## Stop what `make services` started; the data stays.
-	@$(BIN)/python -m deploy.local stop
+	@if docker info >/dev/null 2>&1; then $(COMPOSE) stop; else $(BIN)/python -m deploy.local stop; fi
 
 bench: setup ## Run benchmarks: all of them, or NAME=ledger-append.
 	@$(BIN)/python -m tests.benchmarks $(NAME)
@@ -38,6 +43,7 @@ lint: setup ## Check style, types, layers, the exported schema, and what must no
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases -p deploy.local -p tests.services
 	$(BIN)/lint-imports
 	$(BIN)/python -m schema.graphql.export --check
 	.ci/forbidden-text
@@ -65,4 +71,4 @@ graphiql-built:
 
 $(GRAPHIQL): $(ASSETS)/package-lock.json $(ASSETS)/build.mjs $(wildcard $(ASSETS)/src/*)
 	echo "Building GraphiQL …"
-	cd $(ASSETS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && node build.mjs
+	cd $(ASSETS) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null && node build.mjs

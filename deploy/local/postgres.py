@@ -10,13 +10,7 @@ from deploy.local.service import Service, run_quietly
 
 OWNER = "esb"
 READER = "esb_reader"
-SETUP = (
-    f"CREATE ROLE {OWNER} LOGIN CREATEDB",
-    f"CREATE ROLE {READER} NOLOGIN",
-    f"GRANT {READER} TO {OWNER}",
-    f"CREATE DATABASE {OWNER} OWNER {OWNER}",
-)
-"""What an administrator runs once. The owner may make databases because tests do; nothing else needs it."""
+ROLES = Path(__file__).resolve().parents[1] / "roles.sql"
 
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -53,7 +47,7 @@ class Postgres(Service):
         run_quietly(binary("initdb"), "-D", str(draft), *superuser, user=self.user)
         with (draft / "postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)
-        for statement in SETUP:
+        for statement in setup():
             # The single-user server reads one statement a line and ends with its input.
             self._single_user(draft, statement)
         draft.rename(data)
@@ -73,6 +67,11 @@ class Postgres(Service):
     def _single_user(self, data: Path, statement: str) -> None:
         script = f'echo "{statement}" | "{binary("postgres")}" --single -D "{data}" postgres'
         run_quietly("sh", "-c", script, user=self.user)
+
+
+def setup() -> list[str]:
+    """The statements an administrator runs once."""
+    return [line for line in ROLES.read_text().splitlines() if line and not line.startswith("--")]
 
 
 def binary(name: str) -> str:

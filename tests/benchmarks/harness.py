@@ -42,6 +42,11 @@ class Comparison:
         """The median of the pairs' ratios."""
         return statistics.median(self.ratios(peer))
 
+    def spread(self, peer: str) -> list[float]:
+        """The smallest and the largest of the pairs' ratios."""
+        ratios = self.ratios(peer)
+        return [round(min(ratios), 3), round(max(ratios), 3)]
+
     def summary(self) -> dict[str, Any]:
         """The figures of the last line: medians, and per peer the ratio and its smallest and largest value."""
         ratios = {peer: round(self.ratio(peer), 3) for peer in self.peers}

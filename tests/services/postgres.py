@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.local.postgres import OWNER, READER, SETUP
+from deploy.local.postgres import OWNER, READER, setup
 
 __all__ = ["READER", "Databases", "accepts_connections", "prepare"]
 
@@ -52,7 +52,7 @@ def prepare(admin_dsn: str) -> str:
     admin_dsn:
         A superuser's DSN; used for nothing else.
     """
-    _wait(_execute(admin_dsn, *SETUP))
+    _wait(_execute(admin_dsn, *setup()))
     parts = urlsplit(with_database(admin_dsn, OWNER))
     return urlunsplit(parts._replace(netloc=f"{OWNER}@{parts.netloc.rpartition('@')[2]}"))
 
