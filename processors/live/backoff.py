@@ -16,7 +16,7 @@ class Backoff:
     async def wait(self) -> None:
         """Sleep for the next delay."""
         delay, self._delay = self._delay, min(self._delay * 2, LONGEST_SECONDS)
-        await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
 
     def reset(self) -> None:
         """It answered."""

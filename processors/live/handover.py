@@ -1,7 +1,7 @@
 """The tenant log as its tailer sees it: what this process commits is handed over, everything else is read.
 
-A commit is accepted only where it starts at the next position; a hole before it is read from the log first. A signal or,
-when all signals are lost, a poll says that another process has committed.
+A commit is accepted only where it starts at the next position; a hole before it is read from the log first. A signal
+or, when all signals are lost, a poll says that another process has committed.
 """
 
 import asyncio

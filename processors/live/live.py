@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
+from functools import partial
 
 import msgspec
 
@@ -10,14 +11,14 @@ from processors.live.acceptance import query_of
 from processors.live.buffer import Bytes
 from processors.live.feed import Feed
 from processors.live.gates import Gates
-from processors.live.handover import Handover
+from processors.live.handover import POLL_SECONDS, Handover
 from processors.live.past import Past
-from processors.live.ports import Commit, Logs, Reader, Recorder, SilentRecorder
+from processors.live.ports import Commit, Logs, Reader, Recorder, SilentRecorder, Tenants
 from processors.live.request import LiveRequest
 from processors.live.source import LedgerSource, Source, StreamSource, ledger_key
 from processors.live.subscription import Draining, LiveSubscription
 from processors.live.tailer import Tailer
-from processors.live.tailers import Tailers
+from processors.live.tailers import LINGER_SECONDS, Tailers
 from schema.cursor import MAX_PARTITIONS, CursorCodec
 from schema.errors import ErrorCode, EsbError
 from schema.principal import Action
@@ -28,12 +29,18 @@ _LEDGER_SIGNAL = "log:"
 
 
 class LiveLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one process takes on. `ring_bytes`: of each log in use."""
+    """How much one process takes on.
+
+    `ring_bytes`: of each log in use. `poll_seconds`: how long a quiet log is not looked at when signals are lost.
+    `linger_seconds`: how long a log is followed on after its last subscriber.
+    """
 
     subscriptions: int = 20_000
     subscriptions_per_tenant: int = 10_000
     ring_bytes: int = 8 * 1024 * 1024
     streams_per_subscription: int = 16
+    poll_seconds: float = POLL_SECONDS
+    linger_seconds: float = LINGER_SECONDS
 
 
 class Live:
@@ -46,6 +53,7 @@ class Live:
         self,
         reader: Reader,
         logs: Logs,
+        tenants: Tenants,
         codec: CursorCodec,
         *,
         limits: LiveLimits | None = None,
@@ -53,10 +61,11 @@ class Live:
     ) -> None:
         self._reader = reader
         self._logs = logs
+        self._tenants = tenants
         self._codec = codec
         self._limits = limits or LiveLimits()
         self._recorder = recorder or SilentRecorder()
-        self._tailers = Tailers(self._limits.ring_bytes)
+        self._tailers = Tailers(self._limits.ring_bytes, linger_seconds=self._limits.linger_seconds)
         self._gates = Gates()
         self._buffered = Bytes()
         self._subscriptions: dict[LiveSubscription, list[Tailer]] = {}
@@ -158,10 +167,10 @@ class Live:
         budget = request.buffer_bytes // (len(others) + 1)
         if streams is None or len(others) < len(streams):
             tenant = request.principal.tenant
-            tailer = await self._tailers.acquire(ledger_key(tenant), lambda: self._ledger(tenant))
+            tailer = await self._tailers.acquire(ledger_key(tenant), partial(self._ledger, tenant))
             await self._attach(request, subscription, tailer, budget, ledger=True)
         for stream in others:
-            tailer = await self._tailers.acquire(stream.stream_id, lambda stream=stream: self._stream(stream))
+            tailer = await self._tailers.acquire(stream.stream_id, partial(self._stream, stream))
             await self._attach(request, subscription, tailer, budget, ledger=False)
 
     async def _attach(
@@ -176,7 +185,8 @@ class Live:
 
     async def _ledger(self, tenant: str) -> Source:
         log = await self._logs.ledger(tenant)
-        return LedgerSource(tenant, log, self._reader, Handover(log))
+        handover = Handover(log, poll_seconds=self._limits.poll_seconds)
+        return LedgerSource(await self._tenants.get(tenant), log, self._reader, handover)
 
     async def _stream(self, stream: Stream) -> Source:
         return StreamSource(stream, await self._logs.of(stream))

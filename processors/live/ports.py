@@ -8,6 +8,7 @@ from schema.event import Event
 from schema.filter.ast import Filter
 from schema.stream import Stream
 from store.log.port import Log
+from store.tenants import Tenant
 
 
 class Commit(Protocol):
@@ -43,6 +44,13 @@ class Logs(Protocol):
         """The log of a stream; raises UNSUPPORTED_BY_ENGINE when its engine is not configured here."""
 
 
+class Tenants(Protocol):
+    """Where tenants come from."""
+
+    async def get(self, name: str) -> Tenant:
+        """The tenant of an authenticated name."""
+
+
 class Scanned(Protocol):
     """What a scan found, and the position up to which it looked (exclusive)."""
 
@@ -60,7 +68,7 @@ class Reader(Protocol):
 
     async def scan(
         self,
-        tenant: str,
+        tenant: Tenant,
         *,
         streams: Collection[int] | None,
         where: Filter | None,
@@ -70,7 +78,7 @@ class Reader(Protocol):
     ) -> Scanned:
         """Up to `limit` matching events of positions [start, end), or fewer when the walk's budget is used up."""
 
-    async def position_at(self, tenant: str, recorded_at: datetime) -> int:
+    async def position_at(self, tenant: Tenant, recorded_at: datetime) -> int:
         """Position of the first event recorded at or after this time; the head when there is none."""
 
 

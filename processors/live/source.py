@@ -13,6 +13,7 @@ from schema.event import NEVER, Event
 from schema.filter.ast import Filter
 from schema.stream import Stream, StreamEngine
 from store.log.port import Batch, Log
+from store.tenants import Tenant
 
 
 class Query(NamedTuple):
@@ -55,8 +56,8 @@ class Source(Protocol):
 class LedgerSource:
     """A tenant's ledger. Filters are evaluated by PostgreSQL while catching up."""
 
-    def __init__(self, tenant: str, log: Log, reader: Reader, handover: Handover) -> None:
-        self.key = ledger_key(tenant)
+    def __init__(self, tenant: Tenant, log: Log, reader: Reader, handover: Handover) -> None:
+        self.key = ledger_key(tenant.name)
         self.log = log
         self.track: Track = LedgerTrack()
         self.handover = handover

@@ -227,7 +227,9 @@ class LiveSubscription:
         """Wait for a fuller message, at most `max_wait_ms`."""
         try:
             async with asyncio.timeout(self.request.max_wait_ms / 1000):
-                while len(self._buffer) < self.request.max_events and not (self._dropped or self._error or self._closed):
+                while len(self._buffer) < self.request.max_events and not (
+                    self._dropped or self._error or self._closed
+                ):
                     self._wake.clear()
                     await self._wake.wait()
         except TimeoutError:

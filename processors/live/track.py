@@ -91,7 +91,7 @@ class KafkaTrack:
         return (-1,) * self._partitions
 
     def _place(self, offsets: Sequence[int], old_ms: int, new_ms: int) -> Cursor:
-        # A partition still unknown starts at its first record not older than `at_ms`: moving that on would skip records.
+        # A partition still unknown starts at its first record not older than `at_ms`: moving that on would skip some.
         newest = old_ms if -1 in offsets else max(old_ms, new_ms)
         return Cursor(0, 0, newest, kafka=((self._key, tuple(offsets)),))
 

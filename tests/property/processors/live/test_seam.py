@@ -1,0 +1,155 @@
+"""Whatever is handed over, lost, repeated, late, signalled or failing: each subscriber sees each event from its start
+on once and in order, and its cursors mean what they say.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from processors.live import backoff
+from processors.live.items import CaughtUp, Delivered, Gap, Progress
+from processors.live.live import Live
+from processors.live.request import Edge
+from processors.live.ring import EVENT_OVERHEAD_BYTES
+from processors.live.subscription import LiveSubscription
+from schema.cursor import Cursor
+from tests.unit.processors.live.world import Committed, MemoryLedger, live_over, request, stream, turns
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["hand_over", "lose", "delay"]), st.integers(1, 6)),
+        st.tuples(st.just("late"), st.integers(0, 20)),
+        st.tuples(st.just("repeat"), st.integers(0, 20)),
+        st.tuples(st.just("signal"), st.just(0)),
+        st.tuples(st.just("fail"), st.integers(1, 2)),
+        st.tuples(st.sampled_from(["subscribe", "subscribe_to_some"]), st.integers(0, 100)),
+        st.tuples(st.just("consume"), st.integers(0, 20)),
+        st.tuples(st.just("wait"), st.integers(1, 8)),
+    ),
+    max_size=60,
+)
+
+
+@pytest.fixture(autouse=True)
+def _impatient() -> Iterator[None]:
+    before, backoff.FIRST_SECONDS = backoff.FIRST_SECONDS, 0.001
+    yield
+    backoff.FIRST_SECONDS = before
+
+
+class Follower:
+    """A subscriber, and what it must see."""
+
+    def __init__(self, subscription: LiveSubscription, start: int, names: set[str] | None) -> None:
+        self.subscription = subscription
+        self.start = start
+        self.names = names
+        self.seen: list[int] = []
+        self.cursor = start
+        self.caught_up_at: int | None = None
+
+    async def step(self) -> None:
+        """One step, if one is ready soon; else it is cancelled, which must lose nothing."""
+        try:
+            async with asyncio.timeout(0.001):
+                items = await anext(self.subscription)
+        except TimeoutError:
+            return
+        for item in items:
+            assert item.cursor.position >= self.cursor, "cursors never go back"
+            self.cursor = item.cursor.position
+            if isinstance(item, Delivered):
+                position = item.event.position or 0
+                assert item.cursor.position == position + 1
+                self.seen.append(position)
+            elif isinstance(item, CaughtUp):
+                assert self.caught_up_at is None
+                self.caught_up_at = item.cursor.position
+            else:
+                assert isinstance(item, Progress)
+                assert not isinstance(item, Gap)
+
+    def expected(self, ledger: MemoryLedger) -> list[int]:
+        return [
+            event.position or 0
+            for event in ledger.events[self.start - 1 :]
+            if self.names is None or event.stream in self.names
+        ]
+
+
+class World:
+    def __init__(self, ring_events: int, chunk: int) -> None:
+        self.ledger = MemoryLedger()
+        self.ledger.chunk = chunk
+        self.live: Live = live_over(self.ledger, ring_bytes=ring_events * (100 + EVENT_OVERHEAD_BYTES))
+        self.late: list[Committed] = []
+        self.old: list[Committed] = []
+        self.followers: list[Follower] = []
+
+    async def do(self, action: str, number: int) -> None:
+        if action in ("hand_over", "lose", "delay"):
+            commit = self.ledger.commit(number)
+            self.old.append(commit)
+            if action == "hand_over":
+                self.live.on_commit(commit)
+            elif action == "delay":
+                self.late.append(commit)
+        elif action == "late" and self.late:
+            self.live.on_commit(self.late.pop(number % len(self.late)))
+        elif action == "repeat" and self.old:
+            self.live.on_commit(self.old[number % len(self.old)])
+        elif action == "signal":
+            self.live.on_signal("log:acme")
+        elif action == "fail":
+            self.ledger.failures = number
+        elif action.startswith("subscribe"):
+            await self.subscribe(number, action == "subscribe_to_some")
+        elif action == "consume" and self.followers:
+            await self.followers[number % len(self.followers)].step()
+        elif action == "wait":
+            await turns(number)
+
+    async def subscribe(self, number: int, some: bool) -> None:
+        self.ledger.failures = 0
+        head = len(self.ledger.events) + 1
+        live = number % 4 == 0
+        start = head if live else number % head + 1
+        streams = (stream(1), stream(3)) if some else None
+        asked = request(start=Edge.LIVE if live else Cursor(1, start), streams=streams, max_events=number % 7 + 1)
+        subscription = await self.live.subscribe(asked)
+        self.followers.append(Follower(subscription, start, {"s1", "s3"} if some else None))
+
+    async def settle(self) -> None:
+        for follower in self.followers:
+            async with asyncio.timeout(20):
+                while follower.caught_up_at is None or len(follower.seen) < len(follower.expected(self.ledger)):
+                    await follower.step()
+            await follower.step()
+
+
+@settings(max_examples=250, deadline=None)
+@given(steps=STEPS, ring_events=st.integers(1, 12), chunk=st.integers(1, 9))
+def test_each_subscriber_sees_each_event_once_in_order(
+    steps: list[tuple[str, int]], ring_events: int, chunk: int
+) -> None:
+    async def run() -> None:
+        random.seed(0)
+        world = World(ring_events, chunk)
+        await world.live.start()
+        try:
+            for action, number in steps:
+                await world.do(action, number)
+            await world.settle()
+            for follower in world.followers:
+                assert follower.seen == follower.expected(world.ledger)
+                await follower.subscription.aclose()
+            assert world.live.subscriptions == 0
+            assert world.live.buffered_bytes == 0
+        finally:
+            await world.live.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
+
+    asyncio.run(run())
