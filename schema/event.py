@@ -85,14 +85,30 @@ def decode_body(body: bytes) -> Event:
     return event
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the log put an event: what `encode_event` puts in front of the stored body."""
+
+    stream: str
+    position: int | None = None
+    partition: int | None = None
+    offset: int | None = None
+    sequence_number: int | None = None
+    recorded_at: datetime
+
+
+def splice_place(place: Place, body: bytes) -> bytes:
+    """A stored body as the whole event's JSON: the place spliced in front, nothing decoded or encoded twice."""
+    return _encoder.encode(place)[:-1] + b"," + body[1:]
+
+
 def encode_event(event: Event) -> bytes:
-    """The whole event as JSON: the stored body with its place spliced in front, nothing encoded twice."""
-    place = {
-        "stream": event.stream,
-        "position": event.position,
-        "partition": event.partition,
-        "offset": event.offset,
-        "sequence_number": event.sequence_number,
-        "recorded_at": event.recorded_at,
-    }
-    return _encoder.encode(place)[:-1] + b"," + event.body[1:]
+    """The whole event as JSON."""
+    place = Place(
+        stream=event.stream,
+        position=event.position,
+        partition=event.partition,
+        offset=event.offset,
+        sequence_number=event.sequence_number,
+        recorded_at=event.recorded_at,
+    )
+    return splice_place(place, event.body)

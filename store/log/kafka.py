@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from schema.cursor import Cursor
 from schema.errors import ErrorCode
-from schema.event import MAX_PAGE, Event, decode_body
+from schema.event import MAX_PAGE, Event
 from schema.stream import Stream
+from store.log.foreign import NotAnEvent, decode_for
 from store.log.kafka_append import KafkaAppender, Placed, Placement, unavailable
 from store.log.kafka_read import UNKNOWN, KafkaReader, open_reader
 from store.log.kafka_records import Record
@@ -103,11 +103,10 @@ class KafkaLog:
         await self._appender.close()
 
     def decode(self, records: Sequence[Any]) -> list[Event]:
-        """The records as events. What is no event of this tenant (foreign producers may write to the topic) is left
-        out here; the indexer puts it to the dead letters."""
+        """The records as events. What is none is left out here; the indexer puts it to the dead letters."""
         events = []
         for record in records:
-            with contextlib.suppress(msgspec.MsgspecError, NotOurs):
+            with contextlib.suppress(NotAnEvent):
                 events.append(event_of(record, self._stream))
         return events
 
@@ -150,18 +149,9 @@ class KafkaLog:
         return open_reader(self._servers, self._stream.topic, self._stream.partitions, deadline_s=self._deadline_s)
 
 
-class NotOurs(Exception):
-    """A record that decodes, but says it is another tenant's."""
-
-
 def event_of(record: Any, stream: Stream) -> Event:
-    """The event in a record, with its place. Raises MsgspecError or NotOurs when it holds none of this stream."""
-    if record.value is None:
-        raise NotOurs("a record without a value")
-    event = decode_body(record.value)
-    if event.tenant_id != stream.tenant:
-        raise NotOurs("an event of another tenant")
-    event.stream = stream.stream_name
+    """The event in a record, with its place. Raises NotAnEvent."""
+    event = decode_for(stream, record.value)
     event.partition = record.partition
     event.offset = record.offset
     event.recorded_at = from_ms(record.timestamp)

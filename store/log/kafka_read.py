@@ -77,6 +77,10 @@ class KafkaReader:
             self.offsets[tp.partition] = await self._consumer.position(tp)
         return [record for records in fetched.values() for record in records]
 
+    def behind(self) -> int:
+        """Offsets between here and the end of the topic, as of the last answer from Kafka."""
+        return sum(max(0, (self._consumer.highwater(tp) or 0) - self.offsets[tp.partition]) for tp in self._partitions)
+
     async def _explain(self, error: OffsetOutOfRangeError) -> None:
         """Raise what an offset outside the topic means to the cursor it came from."""
         async with self._answering():
