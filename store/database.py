@@ -17,7 +17,7 @@ from asyncpg.pool import PoolConnectionProxy
 from schema.errors import ErrorCode, EsbError
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
-_Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+_Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record] | None"
 
 SNAPSHOT_SECONDS = 10.0
 """The longest a reader may hold a snapshot: older ones keep vacuum from cleaning up behind the writers."""
@@ -100,9 +100,9 @@ class Database:
         self.dsn = dsn
         self.reader_role = reader_role
         self._sizes = (min_size, max_size)
-        self._commits: _Pool | None = None
-        self._writers: _Pool | None = None
-        self._readers: _Pool | None = None
+        self._commits: _Pool = None
+        self._writers: _Pool = None
+        self._readers: _Pool = None
 
     async def start(self) -> None:
         """Open the pools. Raises LOG_UNAVAILABLE when PostgreSQL cannot be reached now."""
@@ -166,7 +166,7 @@ class Database:
                 await _roll_back(connection)
                 raise
 
-    async def _pool(self, session: dict[str, str], command_seconds: float) -> _Pool:
+    async def _pool(self, session: dict[str, str], command_seconds: float) -> "asyncpg.Pool[asyncpg.Record]":
         least, most = self._sizes
         return await asyncpg.create_pool(
             self.dsn,
@@ -180,7 +180,7 @@ class Database:
 
 
 @asynccontextmanager
-async def _acquired(pool: _Pool | None, seconds: float) -> AsyncIterator[Connection]:
+async def _acquired(pool: _Pool, seconds: float) -> AsyncIterator[Connection]:
     if pool is None:
         raise unavailable("it is not started")
     async with pool.acquire(timeout=seconds) as connection:
@@ -193,7 +193,7 @@ async def _acquired(pool: _Pool | None, seconds: float) -> AsyncIterator[Connect
 
 
 @asynccontextmanager
-async def _connection(pool: _Pool | None, seconds: float) -> AsyncIterator[Connection]:
+async def _connection(pool: _Pool, seconds: float) -> AsyncIterator[Connection]:
     try:
         async with _acquired(pool, seconds) as connection:
             yield connection

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 from msgspec.structs import asdict
@@ -13,7 +14,17 @@ from store.ledger.call import Call
 from store.log.port import Command, Draft, Outcome, Receipt, Refusal
 from store.tenants import Tenant
 
-_ACCEPTED, _DUPLICATE, _OTHER_CONTENT, _PARTLY_KNOWN, _NO_STREAM, _OTHER_VERSION, _CONDITION = range(7)
+
+class Status(IntEnum):
+    """What ledger_append_1 says of a command."""
+
+    ACCEPTED = 0
+    DUPLICATE = 1
+    OTHER_CONTENT = 2
+    PARTLY_KNOWN = 3
+    NO_STREAM = 4
+    OTHER_VERSION = 5
+    CONDITION = 6
 
 
 class Commit(NamedTuple):
@@ -68,10 +79,10 @@ class Answer:
                 outcomes.append(call.refused[index])
                 continue
             stop = start + len(command.events)
-            status = _ACCEPTED if statuses is None else statuses[sent]
-            if status == _ACCEPTED:
+            status = Status.ACCEPTED if statuses is None else statuses[sent]
+            if status == Status.ACCEPTED:
                 outcomes.append([self._receipt(place) for place in range(start, stop)])
-            elif status == _DUPLICATE:
+            elif status == Status.DUPLICATE:
                 outcomes.append([self._first_receipt(place) for place in range(start, stop)])
             else:
                 outcomes.append(self._refusal(status, command, sent, start))
@@ -112,11 +123,13 @@ class Answer:
     def _refusal(self, status: int, command: Command, sent: int, start: int) -> Refusal:
         about = self._row["c_event"][sent]
         index = 0 if about is None else about - 1 - start
-        return refusal(status, index, command.events[index], self._row["c_found"][sent])
+        return refused(status, index, command.events[index], self._row["c_found"][sent])
 
     def _commit(self, tenant: Tenant) -> Commit | None:
         drafts, positions, sequences = self._call.drafts, self._positions, self._sequences
-        taken = [place for place in range(len(drafts)) if positions[place] is not None]
+        taken: Sequence[int] = range(len(drafts))
+        if self._row["c_status"] is not None:
+            taken = [place for place in taken if positions[place] is not None]
         if not taken:
             return None
         recorded_at = self._recorded_at
@@ -142,30 +155,30 @@ def placed(draft: Draft, position: int | None, sequence_number: int | None, reco
     )
 
 
-def refusal(status: int, index: int, draft: Draft, found: int | None) -> Refusal:
-    """The words for a status of ledger_append_1 (see append.sql). `found`: the position or version in the way."""
+def refused(status: int, index: int, draft: Draft, found: int | None) -> Refusal:
+    """A refusal in words. `found`: the position or version in the way."""
     event_id = draft.envelope.event_id
-    if status == _OTHER_CONTENT:
+    if status == Status.OTHER_CONTENT:
         return Refusal(
             index=index,
             code=ErrorCode.DUPLICATE_CONFLICT,
             message=f"event {event_id} is in the log already, with other content",
             details={"position": found},
         )
-    if status == _PARTLY_KNOWN:
+    if status == Status.PARTLY_KNOWN:
         return Refusal(
             index=index,
             code=ErrorCode.DUPLICATE_CONFLICT,
             message=f"event {event_id} is in the log already but other events of this atomic batch are not",
             details={"position": found},
         )
-    if status == _NO_STREAM:
+    if status == Status.NO_STREAM:
         return Refusal(
             index=index,
             code=ErrorCode.UNKNOWN_STREAM,
             message=f"there is no stream {draft.stream.stream_name!r} to publish to",
         )
-    if status == _OTHER_VERSION:
+    if status == Status.OTHER_VERSION:
         return Refusal(
             index=index,
             code=ErrorCode.SEQUENCE_CONFLICT,

@@ -66,14 +66,14 @@ class Call:
 
     def _inspect(self, index: int, command: Command) -> None:
         """Refuse what no log could take; compile the condition."""
-        try:
-            _check_ids(command)
-            if command.condition is not None:
+        refusal = fault(command)
+        if refusal is None and command.condition is not None:
+            try:
                 self._conditions[index] = template(command.condition.none_matching)
-        except _Refused as refused:
-            self.refused[index] = refused.refusal
-        except EsbError as error:
-            self.refused[index] = Refusal(index=0, code=error.code, message=error.message, details=error.details)
+            except EsbError as error:
+                refusal = Refusal(index=0, code=error.code, message=error.message, details=error.details)
+        if refusal is not None:
+            self.refused[index] = refusal
 
     def _count_aggregates(self) -> None:
         known, implied, counts = self._known, self._implied, [0]
@@ -111,21 +111,18 @@ class Call:
         return after, texts, orjson.dumps(values).decode()
 
 
-class _Refused(Exception):
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-
-
-def _check_ids(command: Command) -> None:
+def fault(command: Command) -> Refusal | None:
+    """Why no log could take the command; None: it may be tried."""
     if not command.events:
-        raise _Refused(Refusal(index=0, code=ErrorCode.BAD_INPUT, message="a command needs at least one event"))
+        return Refusal(index=0, code=ErrorCode.BAD_INPUT, message="a command needs at least one event")
     seen: set[str] = set()
     for index, draft in enumerate(command.events):
         event_id = draft.envelope.event_id
         if event_id in seen:
             message = f"event id {event_id} stands twice in one atomic batch"
-            raise _Refused(Refusal(index=index, code=ErrorCode.DUPLICATE_CONFLICT, message=message))
+            return Refusal(index=index, code=ErrorCode.DUPLICATE_CONFLICT, message=message)
         seen.add(event_id)
+    return None
 
 
 def _given(column: list[Any]) -> list[Any] | None:

@@ -108,6 +108,8 @@ class Committer:
             rate = events / max(time.monotonic() - started, 1e-4)
             self._events_a_second += (rate - self._events_a_second) / 8
             self._settle(group, outcomes)
+        # In the same step as the look at the queue: what is handed in from now on starts another task.
+        self._task = None
 
     def _take(self) -> list[_Submission]:
         """The next group: at least one submission, else as many as fit."""
@@ -138,14 +140,15 @@ class Committer:
         self._under_way = []
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """However the task ended, nobody is left waiting, and the next command starts another."""
+        """Nobody is left waiting by a task that did not end by itself, and the next command starts another."""
+        if task is not self._task:
+            return
         self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a committer died", exc_info=task.exception())
         left = self._under_way + list(self._queue)
         self._queue.clear()
-        if left:
-            if not task.cancelled() and task.exception() is not None:
-                _log.error("a committer died", exc_info=task.exception())
-            self._settle(left, unavailable("the committer stopped"))
+        self._settle(left, unavailable("the committer stopped"))
 
     def _announce(self, commit: Commit) -> None:
         try:

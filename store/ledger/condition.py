@@ -6,18 +6,18 @@ text, `format(…, '%n$L')` quotes it on the server, and PostgreSQL gives the li
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from schema.errors import bad_input
 from schema.filter.ast import Filter
+from schema.filter.sql import compile_sql
 
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
 def template(where: Filter) -> tuple[str, list[str | None]]:
     """The template and its values' texts. Raises BAD_INPUT for a filter that SQL decides only roughly."""
-    from schema.filter.sql import compile_sql
-
     values: list[Any] = []
     compiled = compile_sql(where, values)
     if not compiled.exact:
@@ -34,9 +34,9 @@ def _text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list | tuple):
         return "{" + ",".join(_element(item) for item in value) + "}"
-    if isinstance(value, (str, int, float)):
+    if isinstance(value, str | int | float | Decimal):
         return str(value)
     raise TypeError(f"no text for a {type(value).__name__}")
 

@@ -1,7 +1,7 @@
 """Walking a log under a filter, in windows and under a budget, so that no statement and no snapshot grows old.
 
-Windows grow while an index answers quickly and shrink when rows have to be looked through; the caller goes on from where
-a walk stopped.
+Windows grow while an index answers quickly and shrink when rows have to be looked through; the caller goes on from
+where a walk stopped.
 """
 
 import time
@@ -64,11 +64,10 @@ INDEXED = Table(f"select {INDEXED_COLUMNS} from indexed_events e", "place", inde
 
 async def walk(connection: Connection, table: Table, names: StreamNames, ask: Ask) -> Scan:
     """Look through the table as asked, for about two seconds."""
-    where = Where(ask.where)
-    statement, values = _statement(table, ask, where)
+    statement, where, values = _statement(table, ask)
     deadline = time.monotonic() + _BUDGET_SECONDS
     window = max(ask.limit, _FIRST_WINDOW)
-    low, high = ask.start, max(ask.start, ask.end)
+    low, high = min(ask.start, ask.end), ask.end
     ascending = ask.order is Order.ASCENDING
     events: list[Event] = []
     while low < high and len(events) < ask.limit:
@@ -88,17 +87,16 @@ async def walk(connection: Connection, table: Table, names: StreamNames, ask: As
     return Scan(events, low if ascending else high)
 
 
-def _statement(table: Table, ask: Ask, where: Where) -> tuple[str, list[Any]]:
+def _statement(table: Table, ask: Ask) -> tuple[str, Where, list[Any]]:
     """The statement of one window ($1 tenant, $2 and $3 its places, $4 how many), and the values from $5 on."""
     values: list[Any] = [None] * 4
+    where = Where(ask.where, values)
     place = f"e.{table.place}"
-    text = f"{table.select} where e.tenant = $1 and {place} >= $2 and {place} < $3"
+    text = f"{table.select} where e.tenant = $1 and {place} >= $2 and {place} < $3 and {where.text}"
     if ask.streams is not None:
         values.append(list(ask.streams))
         text += f" and e.stream = any(${len(values)}::int[])"
-    if ask.where is not None:
-        text += f" and ({where.sql(values)})"
-    return f"{text} order by {place} {ask.order.value} limit $4", values[4:]
+    return f"{text} order by {place} {ask.order.value} limit $4", where, values[4:]
 
 
 def _next(window: int, seconds: float) -> int:

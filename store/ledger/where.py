@@ -1,24 +1,26 @@
-"""A filter as SQL decides it, and the rest that Python decides after it."""
+"""A read's filter: what SQL decides, and the rest that Python decides after it."""
 
 from typing import Any
 
 from schema.event import Event
 from schema.filter.ast import Filter
+from schema.filter.python import compile_filter
+from schema.filter.sql import compile_sql
 
 
 class Where:
-    """One filter of a read; None: everything."""
+    """A filter compiled for one statement; None: everything. `text`: a condition on the alias `e`; its constants were
+    appended to `values`.
+    """
 
-    def __init__(self, where: Filter | None) -> None:
-        self._where = where
+    def __init__(self, where: Filter | None, values: list[Any]) -> None:
+        self.text = "true"
         self._rest = None
-
-    def sql(self, values: list[Any]) -> str:
-        """The condition on the alias `e`; appends its values."""
-        from schema.filter.sql import compile_sql
-
-        return compile_sql(self._where, values)
+        if where is not None:
+            compiled = compile_sql(where, values)
+            self.text = compiled.text
+            self._rest = None if compiled.exact else compile_filter(where)
 
     def keep(self, events: list[Event]) -> list[Event]:
-        """Those of the events SQL let through that really match."""
-        return events
+        """Of the events SQL let through, those that match."""
+        return events if self._rest is None else [event for event in events if self._rest(event)]

@@ -96,7 +96,10 @@ class LedgerLog:
 
 
 class LedgerLogs:
-    """The logs of all tenants in use, one each. `on_commit` is told of every commit of this process, and never blocks."""
+    """The logs of all tenants in use, one each.
+
+    `on_commit` is told of every commit of this process, and must not block.
+    """
 
     def __init__(
         self,
