@@ -1,0 +1,70 @@
+"""The routes of a gateway, and nothing else: which path is served by what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from gateway.auth.origins import Origins
+from gateway.drain import Drain
+from gateway.probes import Readiness, probe_routes
+from gateway.request_context import RequestContext
+from gateway.rest.guard import Guard, esb_error, http_exception
+from gateway.rest.openapi import openapi_route
+from gateway.telemetry.metrics import Metrics
+from gateway.ws.events import EventSocket
+from schema.errors import EsbError
+
+RoutesOf = Callable[[Guard], Sequence[BaseRoute]]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the routes lead to, made in gateway.wiring.
+
+    `rest`: what is served under /api/v1, each asked for its routes with the guard they stand behind. `graphql`: routes
+    of /graphql, which authenticate by themselves. `hosts`: the Host headers that are answered.
+    """
+
+    rest: Sequence[RoutesOf]
+    graphql: Sequence[BaseRoute]
+    event_socket: EventSocket
+    guard: Guard
+    origins: Origins
+    readiness: Readiness
+    metrics: Metrics
+    drain: Drain
+    hosts: Sequence[str] = ("*",)
+
+
+def create_app(gateway: Gateway) -> Starlette:
+    """The ASGI application. It has no lifespan: what it leads to is started before it and stopped after it."""
+    api = [route for routes in gateway.rest for route in routes(gateway.guard)]
+    return Starlette(
+        routes=[
+            Route("/", _to_graphiql),
+            *gateway.graphql,
+            # public: a client generator has no token, and it says nothing of any tenant
+            Mount("/api/v1", routes=[openapi_route(), *api]),
+            gateway.event_socket.route(),
+            *probe_routes(gateway.readiness, gateway.metrics),
+        ],
+        middleware=[Middleware(RequestContext), *_hosts(gateway.hosts), *gateway.origins.cors()],
+        exception_handlers={EsbError: esb_error, HTTPException: http_exception},
+    )
+
+
+def _hosts(hosts: Sequence[str]) -> list[Middleware]:
+    if "*" in hosts:
+        return []
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)]
+
+
+async def _to_graphiql(_request: Request) -> Response:
+    return RedirectResponse("/graphql", 307)
