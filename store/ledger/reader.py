@@ -22,6 +22,15 @@ where i.event_id = any($1) and i.tenant = $2
 _INDEXED_BY_IDS = f"""
 select {INDEXED_COLUMNS} from indexed_events e where e.event_id = any($1) and e.tenant = $2 order by e.place
 """
+_COUNT = "select count(*) from events where tenant = $1 and stream = $2"
+_INDEXED_COUNT = "select count(*) from indexed_events where tenant = $1 and stream = $2"
+# Walks the primary key back from each partition's newest row: as many steps as were indexed since `before`.
+_OFFSETS = """
+select coalesce((
+  select i."offset" + 1 from indexed_events i
+  where i.stream = $1 and i.partition = p and i.place < $3 order by i."offset" desc limit 1), 0)
+from generate_series(0, $2 - 1) p order by p
+"""
 # recorded_at never goes back along positions, so halving finds the first one not older, with an index probe a step.
 _POSITION_AT = """
 with recursive halving(low, high) as (
@@ -116,6 +125,19 @@ class EventReader:
         async with self._database.reading(tenant.key) as connection:
             head: int = await connection.fetchval(_PLACE_HEAD)
         return head
+
+    async def offsets_before(self, tenant: Tenant, stream: int, partitions: int, place: int) -> tuple[int, ...]:
+        """The next offset of each of a Kafka stream's partitions, as the index stood at that place; 0 where nothing was
+        indexed yet."""
+        async with self._database.reading(tenant.key) as connection:
+            rows = await connection.fetch(_OFFSETS, stream, partitions, place)
+        return tuple(row[0] for row in rows)
+
+    async def count(self, tenant: Tenant, stream: int, *, indexed: bool) -> int:
+        """How many events of a stream the ledger holds, or of a Kafka stream the index."""
+        async with self._database.reading(tenant.key) as connection:
+            number: int = await connection.fetchval(_INDEXED_COUNT if indexed else _COUNT, tenant.key, stream)
+        return number
 
 
 async def _end(connection: Connection, tenant: Tenant) -> tuple[int, datetime]:

@@ -31,11 +31,12 @@ class Order(Enum):
 
 class Scan(NamedTuple):
     """What a walk found, in its order. Ascending: everything before `reached` was looked at, go on with start=reached.
-    Descending: everything from `reached` on was, go on with end=reached.
+    Descending: everything from `reached` on was, go on with end=reached. `places`: each event's position, or place.
     """
 
     events: list[Event]
     reached: int
+    places: list[int]
 
 
 class Ask(NamedTuple):
@@ -70,12 +71,17 @@ async def walk(connection: Connection, table: Table, names: StreamNames, ask: As
     low, high = min(ask.start, ask.end), ask.end
     ascending = ask.order is Order.ASCENDING
     events: list[Event] = []
+    places: list[int] = []
     while low < high and len(events) < ask.limit:
         first, last = (low, min(low + window, high)) if ascending else (max(high - window, low), high)
         wanted = ask.limit - len(events)
         began = time.monotonic()
         rows = await connection.fetch(statement, ask.tenant, first, last, wanted, *values)
-        events += where.keep(await table.decode(rows, names, connection))
+        found = await table.decode(rows, names, connection)
+        place_of = {id(event): row[table.place] for event, row in zip(found, rows, strict=True)}
+        kept = where.keep(found)
+        events += kept
+        places += [place_of[id(event)] for event in kept]
         if len(rows) == wanted:
             # Cut off by the limit: only what lies before the last row was surely looked at.
             first = last = rows[-1][table.place] + ascending
@@ -84,7 +90,7 @@ async def walk(connection: Connection, table: Table, names: StreamNames, ask: As
         if now > deadline:
             break
         window = _next(window, now - began)
-    return Scan(events, low if ascending else high)
+    return Scan(events, low if ascending else high, places)
 
 
 def _statement(table: Table, ask: Ask) -> tuple[str, Where, list[Any]]:
