@@ -5,41 +5,19 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from types import FrameType
 
 import structlog
-import uvicorn
-from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.drain import Drain
+from gateway.server import Server, listening, server_config
 from gateway.settings import Settings, is_loopback
 from gateway.telemetry.logs import configure_logs
-from gateway.ws.protocol import SocketProtocol
 from schema.errors import EsbError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger(__name__)
-
-
-class Server(uvicorn.Server):
-    """uvicorn, told when draining begins; signals are handled by `serve`, which also hears them while parts start."""
-
-    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
-        super().__init__(config)
-        self._drain = drain
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, close WebSockets with 1012, let requests in flight finish (see gateway.drain)."""
-        self._drain.begin()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: uvicorn would raise them again at the end, and the process would not exit with 0."""
-        yield
 
 
 def serve(settings: Settings) -> int:
@@ -57,14 +35,14 @@ async def _serve(settings: Settings) -> int:
     stopping = _Stopping()
     try:
         # bound first: a port in use is said before PostgreSQL is started for nothing
-        listener = _listener(settings)
+        listener = listening(settings)
     except OSError as error:
         _log.error("cannot listen", host=settings.host, port=settings.port, reason=error.strerror)
         return 1
     with contextlib.closing(listener):
         try:
             async with build(settings) as gateway:
-                server = Server(_config(settings, create_app(gateway)), gateway.drain)
+                server = Server(server_config(settings, create_app(gateway)), gateway.drain)
                 stopping.serving(server)
                 _say_where(settings, listener)
                 await server.serve([listener])
@@ -100,44 +78,6 @@ class _Stopping:
 
 
 _NO_FRAME: FrameType | None = None
-
-
-def _listener(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
-    limits = settings.limits
-    return uvicorn.Config(
-        app,
-        loop="none",
-        http="httptools",
-        ws=SocketProtocol,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.proxies),
-        forwarded_allow_ips=list(settings.proxies),
-        limit_concurrency=limits.sockets,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(limits.drain_timeout_s) or 1,
-        backlog=2048,
-        ws_max_size=limits.websocket_message_bytes,
-        ws_ping_interval=limits.ping_interval_s,
-        ws_ping_timeout=limits.ping_interval_s,
-        # compression costs more than loopback and most networks save, and ~300 KB a socket
-        ws_per_message_deflate=False,
-    )
 
 
 def _say_where(settings: Settings, listener: socket.socket) -> None:
