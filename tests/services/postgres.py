@@ -16,7 +16,7 @@ import asyncpg
 
 from deploy.local.postgres import OWNER, READER, setup
 
-__all__ = ["READER", "Databases", "accepts_connections", "prepare"]
+__all__ = ["OWNER", "READER", "Databases", "accepts_connections", "administer", "prepare", "with_database"]
 
 
 class Databases:
@@ -52,9 +52,14 @@ def prepare(admin_dsn: str) -> str:
     admin_dsn:
         A superuser's DSN; used for nothing else.
     """
-    _wait(_execute(admin_dsn, *setup()))
+    administer(admin_dsn, *setup())
     parts = urlsplit(with_database(admin_dsn, OWNER))
     return urlunsplit(parts._replace(netloc=f"{OWNER}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def administer(dsn: str, *statements: str) -> None:
+    """Run statements one by one, outside a transaction."""
+    _wait(_execute(dsn, *statements))
 
 
 def with_database(dsn: str, name: str) -> str:
