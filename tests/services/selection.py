@@ -13,7 +13,9 @@ from pathlib import PurePath
 
 import pytest
 
-EXTERNAL_ONLY = frozenset({"kafka_servers", "redis_url", "postgres_service", "kafka_service", "redis_service"})
+EXTERNAL_ONLY = frozenset(
+    {"kafka_servers", "redis_url", "postgres_service", "kafka_service", "redis_service", "fault_database_url"}
+)
 SERVICES = EXTERNAL_ONLY | {"database_url", "empty_database_url", "gateway", "own_gateway"}
 
 
