@@ -8,7 +8,7 @@ it reads too slowly: connecting again with `from=CURSOR` misses and repeats noth
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from starlette.routing import WebSocketRoute
@@ -17,23 +17,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.auth.credentials import Credentials
 from gateway.drain import Drain
 from gateway.problems import close_code, problem
-from gateway.rest.body import decoded
 from gateway.rest.encoding import event_with_cursor
+from gateway.rest.query import where_of
 from gateway.telemetry import logs
 from processors.live.items import Delivered, Item
 from processors.live.request import Edge, LiveRequest, Start
 from processors.live.subscription import Draining
 from schema.cursor import CursorCodec
 from schema.errors import ErrorCode, EsbError
-from schema.filter.ast import Filter
-from schema.filter.typed import parse_filter
-from schema.principal import Action, Principal
+from schema.principal import Principal
 from schema.stream import Stream
 
 GOING_AWAY = 1012
 TOKEN_EXPIRED = 4403
 
-_filter_decoder = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
 
 
@@ -55,10 +52,10 @@ class Live(Protocol):
 
 
 class Streams(Protocol):
-    """Finds streams by name."""
+    """Finds streams by name: processors.readable."""
 
-    async def get(self, principal: Principal, name: str) -> Stream:
-        """The stream; raises UNKNOWN_STREAM or FORBIDDEN."""
+    async def named(self, principal: Principal, names: Sequence[str]) -> tuple[Stream, ...]:
+        """The streams; raises FORBIDDEN before it looks, UNKNOWN_STREAM."""
 
 
 class EventSocket:
@@ -104,12 +101,10 @@ class EventSocket:
             await subscription.aclose()
 
     async def _request(self, socket: WebSocket, principal: Principal) -> LiveRequest:
-        principal.require(Action.READ, socket.path_params["stream_name"])
-        stream = await self._streams.get(principal, socket.path_params["stream_name"])
         return LiveRequest(
             principal=principal,
-            streams=(stream,),
-            where=_where(socket.query_params.get("where")),
+            streams=await self._streams.named(principal, [socket.path_params["stream_name"]]),
+            where=where_of(socket.query_params),
             start=self._start(principal, socket.query_params.get("from", "live")),
             buffer_bytes=self._buffer_bytes,
         )
@@ -199,10 +194,3 @@ def framer(codec: CursorCodec, tenant: str) -> Callable[[Delivered], str]:
 def _error_frame(error: EsbError) -> str:
     body = {"code": error.code.value, "message": error.message, "details": error.details}
     return _encoder.encode({"error": body}).decode()
-
-
-def _where(text: str | None) -> Filter | None:
-    if not text:
-        return None
-    document: dict[str, Any] = decoded(_filter_decoder, text.encode(), "where")
-    return parse_filter(document)

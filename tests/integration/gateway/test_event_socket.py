@@ -32,10 +32,9 @@ from gateway.ws.protocol import SocketProtocol
 from processors.live.items import CaughtUp, Delivered, Item
 from processors.live.request import Edge, LiveRequest
 from processors.live.subscription import SlowConsumer
+from processors.readable import ReadableStreams
 from schema.cursor import Cursor, CursorCodec
-from schema.errors import ErrorCode, EsbError
 from schema.event import Envelope, Event, decode_body, encode_body
-from schema.principal import Principal
 from schema.stream import Stream, StreamEngine
 
 CODEC = CursorCodec(b"c" * 32)
@@ -100,10 +99,15 @@ class Edges:
         self.requests: list[LiveRequest] = []
         self.tickets: dict[bytes, str] = {}
 
-    async def get(self, principal: Principal, name: str) -> Stream:
-        if name != "orders":
-            raise EsbError(ErrorCode.UNKNOWN_STREAM, f"there is no stream {name!r}")
-        return STREAM
+    @property
+    def streams(self) -> list[Stream]:
+        return [STREAM]
+
+    async def view(self, tenant: str) -> "Edges":
+        return self
+
+    async def refresh(self, tenant: str) -> "Edges":
+        return self
 
     async def subscribe(self, request: LiveRequest) -> Feed:
         self.requests.append(request)
@@ -147,7 +151,7 @@ async def running() -> AsyncIterator[Running]:
     authenticator = Authenticator(signing_key=b"k" * 32, roles=ISSUER._roles)
     endpoint = EventSocket(
         credentials=Credentials(authenticator, tickets, Origins(["https://app.example"])),
-        streams=edges,
+        streams=ReadableStreams(edges),
         live=edges,
         codec=CODEC,
         drain=drain,
