@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from processors.pages import Bounds, EventPage, Order, check_first
 from processors.readable import ReadableStreams
@@ -37,6 +37,15 @@ class Logs(Protocol):
 
     async def of(self, stream: Stream) -> Log:
         """The log; raises UNSUPPORTED_BY_ENGINE when the engine is not configured here."""
+
+
+@runtime_checkable
+class _Counted(Protocol):
+    """A log that knows how many events it holds."""
+
+    async def length(self) -> int:
+        """How many."""
+        ...
 
 
 class Placed(NamedTuple):
@@ -154,13 +163,11 @@ class EventQueries:
         return await (await self._logs.of(stream)).head()
 
     async def count(self, principal: Principal, stream: Stream) -> int:
-        """How many events the stream has: those of Kafka as far as they are indexed.
-
-        Raises UNSUPPORTED_BY_ENGINE for Redis, which forgets.
-        """
+        """How many events the stream has: of Kafka as far as they are indexed, of Redis what it still keeps."""
         principal.require(Action.READ, stream.stream_name)
         if stream.engine is StreamEngine.REDIS:
-            raise _not_indexed(stream)
+            log = await self._logs.of(stream)
+            return await log.length() if isinstance(log, _Counted) else 0
         tenant = await self._tenants.get(principal.tenant)
         return await self._reader.count(tenant, stream.key, indexed=stream.engine is StreamEngine.KAFKA)
 

@@ -75,6 +75,11 @@ class RedisLog:
         last = _last_id(information)
         return self._cursor(last, _ms(last))
 
+    async def length(self) -> int:
+        """How many entries it still keeps."""
+        async with self._answering():
+            return int(await self._client.xlen(self._stream.topic))
+
     async def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """All events from `start` on, then new ones. Raises CURSOR_EXPIRED when trimming overtook the reader, and
         LOG_UNAVAILABLE when Redis does not answer.
