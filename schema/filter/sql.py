@@ -4,6 +4,7 @@ Constants travel as parameters only. Comparisons on fields with a column stay ba
 others look into the body, parsed once a row. No condition can fail at run time: casts stand behind CASE.
 """
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ _TRUE, _FALSE = "TRUE", "FALSE"
 # Below this every whole number is a double, and doubles compare as the numbers they stand for.
 _EXACT_DOUBLE = 2**53
 
+_PARAMETER = re.compile(r"\$([0-9]+)")
 _encoder = msgspec.json.Encoder()
 
 
@@ -58,14 +60,30 @@ class _Condition(NamedTuple):
 def compile_sql(filter: Filter, parameters: list[Any]) -> SqlFilter:
     """The condition of a filter. Constants are appended to `parameters` (asyncpg's order: the first is $1)."""
     node = normalise(filter)
-    writer = _Writer(parameters)
+    constants: list[Any] = []
+    writer = _Writer(constants)
     conditions = [writer.condition(item) for item in (node.items if isinstance(node, And) else (node,))]
     plain = [condition.text for condition in conditions if not condition.body]
     inner = [condition.text for condition in conditions if condition.body]
     if inner:
         # OFFSET 0 keeps the planner from pulling the parse up into every place that uses it.
         plain.append(f"(SELECT {' AND '.join(inner)} FROM (SELECT e.body::jsonb AS d OFFSET 0) AS b)")
-    return SqlFilter(_joined(plain, "AND"), all(condition.exact for condition in conditions))
+    text = _referring(_joined(plain, "AND"), constants, parameters)
+    return SqlFilter(text, all(condition.exact for condition in conditions))
+
+
+def _referring(text: str, constants: list[Any], parameters: list[Any]) -> str:
+    """The text with its constants among `parameters`. Those of conditions that fell away are left out: PostgreSQL
+    refuses a parameter no one mentions. The text holds nothing a caller wrote, so every $n is a constant's."""
+    places: dict[str, int] = {}
+
+    def place(match: re.Match[str]) -> str:
+        if match[1] not in places:
+            parameters.append(constants[int(match[1]) - 1])
+            places[match[1]] = len(parameters)
+        return f"${places[match[1]]}"
+
+    return _PARAMETER.sub(place, text)
 
 
 def _joined(texts: list[str], operator: str) -> str:
