@@ -32,9 +32,7 @@ class EventFields(Node, FeedItem):
     aggregate_type: str | None
     sequence_number: Long | None
     timestamp: datetime = strawberry.field(description="when it happened, said by the publisher")
-    recorded_at: datetime = strawberry.field(
-        description="when it was committed; never goes back within a tenant"
-    )
+    recorded_at: datetime = strawberry.field(description="when it was committed; never goes back within a tenant")
     correlation_id: strawberry.ID | None
     causation_id: strawberry.ID | None
     tenant_id: strawberry.ID
@@ -84,6 +82,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "erased_paths": lambda shown: [],
     "cursor": lambda shown: shown.sign(shown.place),
 }
+
+EVENT_FIELDS = tuple(_READ)
 
 
 def value_at(event: Event, path: str) -> Any:

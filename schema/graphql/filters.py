@@ -12,7 +12,8 @@ from schema.graphql.scalars import JSON, CursorText, ExpressionText, Long
 
 @strawberry.input(
     description=(
-        "fields given must all hold. `pattern`: dot-separated segments, * is exactly one, ** any number: user.*, order.**"
+        "fields given must all hold."
+        " `pattern`: dot-separated segments, * is exactly one, ** any number: user.*, order.**"
     )
 )
 class StringMatch:
@@ -102,7 +103,7 @@ class AppendCondition:
 
 
 def filter_document(said: EventFilter) -> dict[str, Any]:
-    """The input as the snake_case document `schema.filter.typed.parse_filter` takes: only what was given stands in it."""
+    """The input as the snake_case document that `schema.filter.typed.parse_filter` takes, with only what was given."""
     return {
         field.name.rstrip("_"): _plain(value)
         for field in dataclasses.fields(said)

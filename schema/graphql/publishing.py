@@ -16,9 +16,7 @@ from schema.input import GraphQLEventInput
 class EventInput:
     """One event as published. Meaning is checked by admission, in one place for every way in."""
 
-    event_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="given: makes the publish idempotent"
-    )
+    event_id: strawberry.ID | None = strawberry.field(default=UNSET, description="given: makes the publish idempotent")
     event_type: str
     event_version: str | None = "1.0"
     source_capability: str | None = UNSET

@@ -1,9 +1,9 @@
 """The contract's scalars: how each looks on the wire, and what is refused.
 
-What a scalar refuses raises ValueError; graphql-core adds where it stood, and the edge answers BAD_INPUT.
+What a scalar refuses raises ValueError or TypeError; graphql-core adds where it stood, and the edge answers BAD_INPUT.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NewType
 
 import msgspec
@@ -27,7 +27,7 @@ def datetime_text(moment: datetime) -> str:
 
 def _parse_long(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("Long cannot represent a value that is not an integer")
+        raise TypeError("Long cannot represent a value that is not an integer")
     if not -MAX_LONG <= value <= MAX_LONG:
         raise ValueError("Long cannot represent an integer beyond 2^53 - 1")
     return value
@@ -35,17 +35,16 @@ def _parse_long(value: Any) -> int:
 
 def _parse_datetime(value: Any) -> datetime:
     if not isinstance(value, str):
-        raise ValueError("DateTime must be an RFC 3339 text such as 2025-01-26T10:30:00Z")
+        raise TypeError("DateTime must be an RFC 3339 text such as 2025-01-26T10:30:00Z")
     try:
-        moment = msgspec.convert(value, datetime)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else moment
-    except (msgspec.ValidationError, OverflowError):
+        return msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
         raise ValueError("DateTime must be an RFC 3339 text such as 2025-01-26T10:30:00Z") from None
 
 
 def _parse_text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("a text is wanted here")
+        raise TypeError("a text is wanted here")
     return value
 
 

@@ -1,0 +1,54 @@
+"""Content negotiation (RFC 9110, section 12.5.1): which of the offered media types the client likes best."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class _Range(NamedTuple):
+    media: str
+    quality: float
+    order: int
+
+
+def preferred(accept: str | None, offered: Sequence[str]) -> str | None:
+    """The best of `offered`, or None where the client takes none of them. Without a header: the first.
+
+    Equal qualities are decided by what the client names first, and a name goes before a wildcard.
+    """
+    if not accept or not accept.strip():
+        return offered[0]
+    ranges = _ranges(accept)
+    best: tuple[float, bool, int, int] | None = None
+    chosen = None
+    for place, media in enumerate(offered):
+        found = _most_specific(media, ranges)
+        if found is None or found.quality <= 0:
+            continue
+        rank = (found.quality, "*" not in found.media, -found.order, -place)
+        if best is None or rank > best:
+            best, chosen = rank, media
+    return chosen
+
+
+def _ranges(accept: str) -> list[_Range]:
+    ranges = []
+    for order, part in enumerate(accept.split(",")[:50]):
+        media, *parameters = (piece.strip() for piece in part.lower().split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            name, _, value = parameter.partition("=")
+            if name.strip() == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        ranges.append(_Range(media, quality, order))
+    return ranges
+
+
+def _most_specific(media: str, ranges: Sequence[_Range]) -> _Range | None:
+    for pattern in (media, media.partition("/")[0] + "/*", "*/*"):
+        for found in ranges:
+            if found.media == pattern:
+                return found
+    return None

@@ -1,0 +1,297 @@
+"""GraphQL over one WebSocket, by the protocol graphql-transport-ws.
+
+States: opened (3 s to say connection_init) → acknowledged (any number of operations at once, until the token expires)
+→ closed. Whatever ends the socket, every operation is cancelled and its cleanup awaited.
+"""
+
+import asyncio
+import contextlib
+import time
+
+import msgspec
+import structlog
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
+
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.credentials import Credentials, bearer
+from gateway.auth.origins import Origins
+from gateway.client import client_context
+from gateway.graphql import socket_messages as protocol
+from gateway.graphql.connections import Connections, SendClock
+from gateway.graphql.documents import Operation
+from gateway.graphql.errors import formatted_refusal
+from gateway.graphql.following import Ended, Following
+from gateway.graphql.operations import Answer, Caller, Operations
+from gateway.graphql.request import GraphQLRequest, decode_request
+from gateway.graphql.socket_messages import CloseCode, InitPayload, Message
+from gateway.telemetry import logs
+from processors.live.subscription import Draining
+from schema.errors import ErrorCode, EsbError
+from schema.principal import Principal
+
+_CLOSE_WAIT_S = 1.0
+_MAX_ID_CHARS = 256
+_MAX_REASON_BYTES = 120  # RFC 6455, section 5.5.1: 123
+
+_log = structlog.get_logger(__name__)
+
+
+class SocketDoor:
+    """Turns credentials into a caller: those of connection_init, else the handshake's header or ticket."""
+
+    def __init__(self, authenticator: Authenticator, credentials: Credentials, origins: Origins) -> None:
+        self._authenticator = authenticator
+        self._credentials = credentials
+        self._origins = origins
+
+    async def caller(self, connection: HTTPConnection, said: InitPayload) -> Principal:
+        """Raises FORBIDDEN for a page that may not call, UNAUTHENTICATED for the rest."""
+        token = said.authorization or said.Authorization
+        if token is None:
+            return await self._credentials.of_stream(connection)
+        self._origins.check(connection.headers)
+        return await self._authenticator.principal(bearer(token))
+
+
+class _Close(Exception):
+    """Close the socket."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
+
+
+class Socket:
+    """One connection."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        door: SocketDoor,
+        operations: Operations,
+        connections: Connections,
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._raw_send = send
+        self._door = door
+        self._operations = operations
+        self._connections = connections
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._caller: Caller | None = None
+        self._with_cursors = False
+        self._clock = SendClock()
+        self._loop = asyncio.get_running_loop()
+        self._deadline: asyncio.Timeout | None = None
+        self._at_deadline = _Close(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout")
+        self._writable = True
+
+    async def serve(self) -> None:
+        """Hold the connection until one side ends it."""
+        if (await self._receive())["type"] != "websocket.connect":
+            return
+        if protocol.SUBPROTOCOL not in self._scope.get("subprotocols", ()):
+            await self._raw_send({"type": "websocket.accept"})
+            await self._close(_Close(CloseCode.SUBPROTOCOL, "Subprotocol not acceptable"))
+            return
+        await self._raw_send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
+        try:
+            await self._until_closed()
+        finally:
+            self._connections.leave(self)
+            await self._cancel_all()
+
+    def drain(self) -> None:
+        """The process goes away: the client shall connect again, elsewhere."""
+        self._end(_Close(CloseCode.RESTART, "Service restart"))
+
+    def look(self, now: float) -> None:
+        """End where the peer has not read for too long: what waits for it would only grow."""
+        if self._clock.waiting(now) > self._connections.limits.send_timeout_s:
+            self._writable = False
+            self._end(_Close(CloseCode.RESTART, "not reading"))
+
+    async def _until_closed(self) -> None:
+        try:
+            async with asyncio.timeout(self._connections.limits.init_timeout_s) as self._deadline:
+                self._connections.enter(self)
+                while True:
+                    event = await self._receive()
+                    if event["type"] == "websocket.disconnect":
+                        return
+                    await self._handle(_decoded(event.get("text"), self._connections.limits.message_bytes))
+        except TimeoutError:
+            await self._close(self._at_deadline)
+        except _Close as close:
+            await self._close(close)
+        except OSError:
+            return  # the peer is gone (ASGI: sending to a closed socket)
+
+    async def _handle(self, message: Message) -> None:
+        match message.type:
+            case "subscribe":
+                await self._subscribe(message)
+            case "complete":
+                running = self._running.pop(message.id or "", None)
+                if running is not None:
+                    self._ending.add(running)
+                    running.add_done_callback(self._ending.discard)
+                    running.cancel()
+            case "ping":
+                await self._send(protocol.pong(message.payload))
+            case "pong":
+                pass
+            case "connection_init":
+                await self._init(message.payload)
+            case _:
+                raise _invalid("unknown message type")
+
+    async def _init(self, payload: msgspec.Raw) -> None:
+        if self._caller is not None:
+            raise _Close(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
+        raw = bytes(memoryview(payload))
+        try:
+            said = InitPayload() if raw in (b"", b"null") else protocol.init_decoder.decode(raw)
+        except msgspec.MsgspecError:
+            raise _invalid("connection_init carries an object") from None
+        connection = HTTPConnection(self._scope)
+        try:
+            principal = await self._door.caller(connection, said)
+        except EsbError as error:
+            # 4403, and not 4401: graphql-ws then asks for a fresh token and tries again
+            raise _Close(CloseCode.FORBIDDEN, error.message) from None
+        self._caller = Caller(principal, client_context(connection))
+        self._with_cursors = said.cursors
+        logs.tenant.set(principal.tenant)
+        self._at_deadline = _Close(CloseCode.FORBIDDEN, "the token has expired")
+        assert self._deadline is not None
+        if principal.expires_at != float("inf"):
+            self._deadline.reschedule(self._loop.time() + max(0.0, principal.expires_at - time.time()))
+        else:
+            self._deadline.reschedule(None)
+        await self._send(protocol.ACK)
+
+    async def _subscribe(self, message: Message) -> None:
+        if self._caller is None:
+            raise _Close(CloseCode.UNAUTHORIZED, "Unauthorized")
+        if not message.id or len(message.id) > _MAX_ID_CHARS:
+            raise _invalid("subscribe needs an id")
+        if message.id in self._running:
+            raise _Close(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {message.id} already exists")
+        if message.payload == protocol.NOTHING:
+            raise _invalid("subscribe needs a payload")
+        quoted = protocol.quoted(message.id)
+        if len(self._running) >= self._connections.limits.operations_per_connection:
+            limit = self._connections.limits.operations_per_connection
+            error = EsbError(ErrorCode.RATE_LIMITED, f"a connection carries at most {limit} operations at once")
+            await self._send(protocol.error_of(quoted, formatted_refusal(error)))
+            return
+        try:
+            request = decode_request(message.payload)
+        except EsbError as error:
+            raise _invalid(error.message) from None
+        self._running[message.id] = asyncio.create_task(self._run(message.id, quoted, request, self._caller))
+
+    async def _run(self, operation_id: str, quoted: bytes, request: GraphQLRequest, caller: Caller) -> None:
+        try:
+            found = self._operations.find(request)
+            if isinstance(found, Operation) and found.is_subscription:
+                await self._follow(quoted, found, request, caller)
+            else:
+                answer = (
+                    await self._operations.answer(found, request, caller) if isinstance(found, Operation) else found
+                )
+                await self._answer(quoted, answer)
+        except OSError:
+            pass  # the socket went away meanwhile
+        except Draining:
+            self.drain()
+        except Exception:
+            _log.exception("operation failed")
+            self._end(_Close(1011, "Internal error"))
+        finally:
+            if self._running.get(operation_id) is asyncio.current_task():
+                del self._running[operation_id]
+
+    async def _answer(self, quoted: bytes, answer: Answer) -> None:
+        if not answer.executed:
+            await self._send(protocol.error_of(quoted, answer.errors))
+            return
+        await self._send(protocol.next_of(quoted, answer.body))
+        await self._send(protocol.complete_of(quoted))
+
+    async def _follow(self, quoted: bytes, operation: Operation, request: GraphQLRequest, caller: Caller) -> None:
+        tenant = caller.principal.tenant
+        try:
+            self._connections.take(tenant)
+        except EsbError as error:
+            await self._send(protocol.error_of(quoted, formatted_refusal(error)))
+            return
+        try:
+            following = await self._operations.follow(operation, request, caller)
+            if isinstance(following, Answer):
+                await self._send(protocol.error_of(quoted, following.errors))
+                return
+            async with contextlib.aclosing(following):
+                await self._pass_on(quoted, following)
+        finally:
+            self._connections.give_back(tenant)
+
+    async def _pass_on(self, quoted: bytes, following: Following) -> None:
+        try:
+            async for message in following:
+                body = message.with_cursor(following.sign(message.place)) if self._with_cursors else message.body
+                await self._send(protocol.next_of(quoted, body))
+        except Ended as ended:
+            await self._send(protocol.error_of(quoted, ended.errors))
+            return
+        await self._send(protocol.complete_of(quoted))
+
+    async def _send(self, message: bytes) -> None:
+        self._clock.begin(self._loop.time())
+        try:
+            await self._raw_send({"type": "websocket.send", "text": message.decode()})
+        finally:
+            self._clock.end(self._loop.time())
+
+    def _end(self, close: _Close) -> None:
+        """End the socket from outside of its reading task."""
+        if self._deadline is not None and not self._deadline.expired():
+            self._at_deadline = close
+            with contextlib.suppress(RuntimeError):  # it is being left already
+                self._deadline.reschedule(self._loop.time())
+
+    async def _close(self, close: _Close) -> None:
+        await self._cancel_all()
+        if not self._writable:
+            return  # the close frame would wait behind what the peer does not read
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                await self._raw_send({"type": "websocket.close", "code": int(close.code), "reason": close.reason})
+
+    async def _cancel_all(self) -> None:
+        tasks = [*self._running.values(), *self._ending]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _invalid(reason: str) -> _Close:
+    return _Close(CloseCode.INVALID_MESSAGE, f"Invalid message: {reason}")
+
+
+def _decoded(text: str | None, limit: int) -> Message:
+    if text is None:
+        raise _invalid("text frames only")
+    if len(text) > limit:
+        raise _Close(1009, "message too big")
+    try:
+        return protocol.message_decoder.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        raise _invalid("not a message of this protocol") from None

@@ -1,0 +1,71 @@
+"""The messages of graphql-transport-ws (github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), as bytes."""
+
+from enum import IntEnum
+
+import msgspec
+
+SUBPROTOCOL = "graphql-transport-ws"
+
+NOTHING = msgspec.Raw(b"")
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed. 4403 and 1012 make graphql-ws connect again; after 4400, 4401 and 4409 it does not."""
+
+    RESTART = 1012
+    INVALID_MESSAGE = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL = 4406
+    INIT_TIMEOUT = 4408
+    SUBSCRIBER_EXISTS = 4409
+    TOO_MANY_INITS = 4429
+
+
+class Message(msgspec.Struct):
+    """What a client sends."""
+
+    type: str
+    id: str | None = None
+    payload: msgspec.Raw = NOTHING
+
+
+class InitPayload(msgspec.Struct):
+    """`connection_init`: the token, where a browser cannot set headers; `cursors`: put one beside every `next`."""
+
+    authorization: str | None = None
+    Authorization: str | None = None
+    cursors: bool = False
+
+
+message_decoder = msgspec.json.Decoder(Message)
+init_decoder = msgspec.json.Decoder(InitPayload)
+_encoder = msgspec.json.Encoder()
+
+ACK = b'{"type":"connection_ack"}'
+
+
+def pong(payload: msgspec.Raw) -> bytes:
+    """The answer to a ping; its payload comes back."""
+    said = bytes(memoryview(payload))
+    return b'{"type":"pong","payload":' + said + b"}" if said and said != b"null" else b'{"type":"pong"}'
+
+
+def next_of(quoted_id: bytes, response: bytes) -> bytes:
+    """One result. The response's bytes stay as they are, so that many subscribers can share them."""
+    return b'{"id":' + quoted_id + b',"type":"next","payload":' + response + b"}"
+
+
+def error_of(quoted_id: bytes, errors: object) -> bytes:
+    """The operation ended by `errors`; nothing follows it."""
+    return b'{"id":' + quoted_id + b',"type":"error","payload":' + _encoder.encode(errors) + b"}"
+
+
+def complete_of(quoted_id: bytes) -> bytes:
+    """The operation is over."""
+    return b'{"id":' + quoted_id + b',"type":"complete"}'
+
+
+def quoted(operation_id: str) -> bytes:
+    """An operation's id as JSON."""
+    return _encoder.encode(operation_id)
