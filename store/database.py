@@ -75,6 +75,8 @@ def translated(error: BaseException) -> EsbError | None:
         return unavailable("PostgreSQL does not answer")
     if isinstance(error, OSError):
         return unavailable("no connection to PostgreSQL")
+    if isinstance(error, asyncpg.InternalClientError):
+        return unavailable("the connection to PostgreSQL is broken")  # seen when a backend is killed between two calls
     # asyncpg's DataError is an InterfaceError too, but it means a wrong argument: our mistake, not the server's.
     if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError):
         return unavailable("the connection to PostgreSQL was lost")
@@ -112,7 +114,10 @@ class Database:
             self._readers = await self._pool(_READER_SESSION, SNAPSHOT_SECONDS)
         except BaseException as error:
             await self.close()
-            raise translated(error) or error from error
+            reason = translated(error)
+            if reason is None:
+                raise
+            raise reason from error
 
     async def close(self) -> None:
         """Close every connection, by force after five seconds; may be called twice."""
@@ -186,7 +191,7 @@ async def _acquired(pool: _Pool, seconds: float) -> AsyncIterator[Connection]:
     async with pool.acquire(timeout=seconds) as connection:
         try:
             yield connection
-        except TimeoutError:
+        except (TimeoutError, asyncpg.InternalClientError):
             # Its answer may still come: never to be read as the answer to the next question.
             connection.terminate()
             raise
@@ -198,7 +203,10 @@ async def _connection(pool: _Pool, seconds: float) -> AsyncIterator[Connection]:
         async with _acquired(pool, seconds) as connection:
             yield connection
     except Exception as error:
-        raise translated(error) or error from error
+        reason = translated(error)
+        if reason is None:
+            raise
+        raise reason from error
 
 
 async def _keep(connection: asyncpg.Connection) -> None:

@@ -7,7 +7,7 @@ from schema.cursor import Cursor, CursorInvalid
 from schema.errors import ErrorCode, EsbError
 from store.database import Database
 from store.ledger.answer import Commit
-from store.ledger.appender import Appender
+from store.ledger.appender import PATIENCE_SECONDS, Appender
 from store.ledger.committer import Bounds, Committer
 from store.ledger.partitions import Partitions
 from store.ledger.reader import EventReader
@@ -98,7 +98,8 @@ class LedgerLog:
 class LedgerLogs:
     """The logs of all tenants in use, one each.
 
-    `on_commit` is told of every commit of this process, and must not block.
+    `on_commit` is told of every commit of this process, and must not block. `patience`: seconds a command may wait for
+    PostgreSQL to come back before its publisher is told LOG_UNAVAILABLE.
     """
 
     def __init__(
@@ -109,12 +110,14 @@ class LedgerLogs:
         *,
         bounds: Bounds | None = None,
         partitions: Partitions | None = None,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._database = database
         self._tenants = tenants
         self._on_commit = on_commit
         self._bounds = bounds
-        self._partitions = partitions or Partitions(database)
+        self.partitions = partitions or Partitions(database)
+        self._patience = patience
         self._reader = EventReader(database)
         self._logs: dict[str, LedgerLog] = {}
 
@@ -122,7 +125,7 @@ class LedgerLogs:
         """Make sure that the first positions have a place to go. Raises LOG_UNAVAILABLE."""
         async with self._database.writing() as connection:
             last = await connection.fetchval(_LONGEST_LOG)
-        await self._partitions.ensure(last)
+        await self.partitions.ensure(last)
 
     async def get(self, tenant_name: str) -> LedgerLog:
         """The tenant's log. Raises LOG_UNAVAILABLE when a tenant not seen before cannot be asked for."""
@@ -138,10 +141,11 @@ class LedgerLogs:
     async def close(self) -> None:
         """Commit what was handed in, then stop. May be called twice."""
         await asyncio.gather(*[log.close() for log in self._logs.values()])
-        await self._partitions.close()
+        await self.partitions.close()
 
     def _make(self, tenant: Tenant) -> LedgerLog:
-        committer = Committer(Appender(tenant, self._database, self._partitions), self._committed, self._bounds)
+        appender = Appender(tenant, self._database, self.partitions, self._patience)
+        committer = Committer(appender, self._committed, self._bounds)
         return LedgerLog(tenant, self._tenants, self._reader, committer)
 
     def _committed(self, commit: Commit) -> None:
