@@ -41,7 +41,9 @@ class Topics:
 
     async def ensure_marker(self, name: str) -> None:
         """Make a topic that carries nothing: consumer-group offsets can only be kept against one that exists."""
-        await self._make(NewTopic(name, 1, -1))
+        async with self._admin() as admin:
+            brokers = len((await admin.describe_cluster())["brokers"])
+        await self._make(NewTopic(name, 1, min(brokers, 3)))
 
     async def exists(self, topic: str) -> bool:
         """Whether Kafka has this topic, or one that it would confuse with it ("." and "_" share metric names)."""
