@@ -23,8 +23,8 @@ from tests.services.postgres import Databases
 TABLE = """
 create table events (
   position bigint, sequence_number bigint, event_id text collate "C", event_type text collate "C",
-  aggregate_type text collate "C", aggregate_id text collate "C", correlation_id text collate "C", causation_id text collate "C",
-  ts timestamptz, recorded_at timestamptz, body text collate "C")
+  aggregate_type text collate "C", aggregate_id text collate "C", correlation_id text collate "C",
+  causation_id text collate "C", ts timestamptz, recorded_at timestamptz, body text collate "C")
 """
 
 Ask = Callable[[list[Event], list[Filter]], tuple[list[SqlFilter], list[list[bool]]]]

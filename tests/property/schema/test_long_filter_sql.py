@@ -1,0 +1,125 @@
+"""A filter means the same in Python and in PostgreSQL, on whatever events."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schema.errors import EsbError
+from schema.event import Event
+from schema.filter.ast import Filter
+from schema.filter.document import to_document
+from schema.filter.normal import fingerprint, normalise
+from schema.filter.python import compile_filter
+from schema.filter.sql import SqlFilter, compile_sql
+from schema.filter.typed import parse_filter
+from tests.property.schema.filtering import events, filters
+from tests.services.postgres import Databases
+
+TABLE = """
+create table events (
+  position bigint, sequence_number bigint, event_id text collate "C", event_type text collate "C",
+  aggregate_type text collate "C", aggregate_id text collate "C", correlation_id text collate "C", causation_id text collate "C",
+  ts timestamptz, recorded_at timestamptz, body text collate "C")
+"""
+
+Ask = Callable[[list[Event], list[Filter]], tuple[list[SqlFilter], list[list[bool]]]]
+
+
+@pytest.fixture(scope="module")
+def ask(databases: Databases) -> Iterator[Ask]:
+    """Puts events into a table and gives what SQL says of each of them for each filter."""
+    with databases.fresh() as dsn, asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(dsn))
+        runner.run(connection.execute(TABLE))
+        yield lambda rows, wheres: runner.run(_ask(connection, rows, wheres))
+        runner.run(connection.close())
+
+
+async def _ask(connection: Any, rows: list[Event], wheres: list[Filter]) -> tuple[list[SqlFilter], list[list[bool]]]:
+    parameters: list[Any] = []
+    compiled = [compile_sql(where, parameters) for where in wheres]
+    columns = (
+        "sequence_number",
+        "event_id",
+        "event_type",
+        "aggregate_type",
+        "aggregate_id",
+        "correlation_id",
+        "causation_id",
+    )
+    await connection.execute("truncate events")
+    await connection.copy_records_to_table(
+        "events",
+        records=[
+            (at, *(getattr(row, name) for name in columns), row.timestamp, row.recorded_at, row.body.decode())
+            for at, row in enumerate(rows)
+        ],
+        columns=["position", *columns, "ts", "recorded_at", "body"],
+    )
+    # WHERE and the select list: neither may fail, and a condition that is NULL counts as false in both.
+    answers = ", ".join(f"({one.text}) is true" for one in compiled)
+    found = await connection.fetch(f"select {answers} from events e order by position", *parameters)
+    for index, where in enumerate(wheres[:2]):
+        own: list[Any] = []
+        text = compile_sql(where, own).text
+        positions = await connection.fetch(f"select position from events e where {text} order by 1", *own)
+        assert [row[0] for row in positions] == [at for at, row in enumerate(found) if row[index]]
+    return compiled, [list(row) for row in found]
+
+
+def parsed(documents: list[dict[str, Any]]) -> list[Filter]:
+    """Those that mean something; a comparison of a time with a text, say, is refused."""
+    wheres = []
+    for document in documents:
+        try:
+            wheres.append(parse_filter(document))
+        except EsbError as error:
+            assert error.code == "BAD_INPUT"  # noqa: PT017
+    return wheres
+
+
+@settings(max_examples=15000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(events(), min_size=5, max_size=25), documents=st.lists(filters, min_size=4, max_size=16))
+def test_python_and_sql_agree(ask: Ask, rows: list[Event], documents: list[dict[str, Any]]) -> None:
+    wheres = parsed(documents)
+    if not wheres:
+        return
+    compiled, answers = ask(rows, wheres)
+    for index, (where, sql) in enumerate(zip(wheres, compiled, strict=True)):
+        matches = compile_filter(where)
+        for row, answer in zip(rows, answers, strict=True):
+            expected = matches(row)
+            # A rough condition may let more through, never less.
+            assert answer[index] == expected or (answer[index] and not sql.exact), (to_document(where), sql, row.body)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(rows=st.lists(events(), min_size=1, max_size=10), document=filters)
+def test_normal_form_and_round_trip_keep_the_meaning(rows: list[Event], document: dict[str, Any]) -> None:
+    for where in parsed([document]):
+        again = parse_filter(to_document(where))
+        assert fingerprint(again) == fingerprint(where) == fingerprint(normalise(where))
+        for row in rows:
+            assert compile_filter(again)(row) == naive(where, row)
+
+
+def naive(where: Filter, row: Event) -> bool:
+    """The filter without any rewriting around its leaves."""
+    from schema.filter.ast import And, Holds, Not, Or
+    from schema.filter.evaluate import true_for_event
+
+    match where:
+        case And(items):
+            return all(naive(item, row) for item in items)
+        case Or(items):
+            return any(naive(item, row) for item in items)
+        case Not(item):
+            return not naive(item, row)
+        case Holds(tree):
+            return true_for_event(tree)(row)
+    return compile_filter(where)(row)
