@@ -5,13 +5,20 @@ it needs; what it promises it says itself.
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
-from schema.stream import Stream
+import msgspec
+from redis.asyncio import Redis
+
+from schema.stream import Stream, StreamEngine
 from store.database import Database
+from store.log.kafka import KafkaLog
 from store.log.ledger import LedgerLogs
 from store.log.memory import MemoryLog
 from store.log.port import Log
+from store.log.redis import RedisLog
 from store.tenants import Tenants
+from store.topics import Topics
 from tests.events import stream
 
 INSERT_STREAM = """
@@ -67,4 +74,37 @@ async def ledger_stream(
     return stream(made, name, tenant)
 
 
-ENGINES = (Engine("memory", memory), Engine("ledger", ledger, ("database_url",)))
+def own_stream(engine: StreamEngine) -> Stream:
+    """A stream whose topic or key nobody else on the shared service has."""
+    name = f"events-{uuid4().hex}"
+    return msgspec.structs.replace(stream(name=name), topic_name=name, engine=engine, partitions=3)
+
+
+@asynccontextmanager
+async def kafka(services: Mapping[str, Any]) -> AsyncIterator[Subject]:
+    where = own_stream(StreamEngine.KAFKA)
+    await Topics(services["kafka_servers"]).create(where)
+    log = KafkaLog(where, services["kafka_servers"])
+    try:
+        yield Subject(log, where)
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
+async def redis(services: Mapping[str, Any]) -> AsyncIterator[Subject]:
+    where = own_stream(StreamEngine.REDIS)
+    client = Redis.from_url(services["redis_url"])
+    try:
+        yield Subject(RedisLog(where, client), where)
+    finally:
+        await client.delete(where.topic)
+        await client.aclose()
+
+
+ENGINES = (
+    Engine("memory", memory),
+    Engine("ledger", ledger, ("database_url",)),
+    Engine("kafka", kafka, ("kafka_servers",)),
+    Engine("redis", redis, ("redis_url",)),
+)
