@@ -63,17 +63,12 @@ def _walk(document: Any) -> str | None:
     """Level by level, so that no depth overflows Python's stack."""
     level, depth = [document], 0
     while level:
-        if depth > MAX_NESTING:
+        holders = [item for item in level if isinstance(item, dict | list)]
+        if holders and depth == MAX_NESTING:
             return f"it is nested deeper than {MAX_NESTING}"
-        texts = (text for item in level for text in ([item] if isinstance(item, str) else ()))
-        keys = (key for item in level if isinstance(item, dict) for key in item)
-        if any("\0" in text for text in (*texts, *keys)):
+        keys = (key for item in holders if isinstance(item, dict) for key in item)
+        if any("\0" in text for text in (*keys, *(item for item in level if isinstance(item, str)))):
             return "a text holds U+0000"
-        level = [
-            inner
-            for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
+        level = [inner for item in holders for inner in (item.values() if isinstance(item, dict) else item)]
         depth += 1
     return None

@@ -135,7 +135,7 @@ def of_cel(text: str, payload: Any) -> Any:
         return FAILURES[type(failure)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(text=st.one_of(whole_values, real_values, text_values), payload=payloads)
 def test_values_and_failures_are_those_of_cel(text: str, payload: Any) -> None:
     expected = of_cel(text, payload)
@@ -148,7 +148,7 @@ def test_values_and_failures_are_those_of_cel(text: str, payload: Any) -> None:
     assert isinstance(got, Failure) or got == expected
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(text=conditions, payload=payloads)
 def test_a_filter_matches_where_cel_says_true(text: str, payload: Any) -> None:
     expected, event = of_cel(text, payload), event_of(payload)
