@@ -171,11 +171,13 @@ class LiveSubscription:
         self.wake()
 
     def _take(self) -> list[Item]:
-        """What is ready, if anything: the past before what is live, logs behind in turns with those that are live."""
+        """What is ready, if anything; what a feed left waiting comes before what it pushed since."""
+        waiting = [feed for feed in self._feeds if feed.waiting]
+        first = [feed for feed in waiting if feed.live] or waiting
         self._turn += 1
-        behind = [feed for feed in self._feeds if feed.waiting]
-        if behind and (self._turn % 2 or not self._buffer):
-            return self._take_past(behind[self._turn // 2 % len(behind)])
+        # Logs still behind and those that are live take turns: neither may keep the other waiting.
+        if first and (first[0].live or not self._buffer or self._turn % 2):
+            return self._take_past(first[self._turn // 2 % len(first)])
         if not self._caught_up and all(feed.live and not feed.waiting for feed in self._feeds):
             self._caught_up = True
             for feed in self._feeds:

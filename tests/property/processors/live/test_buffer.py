@@ -89,9 +89,7 @@ def test_drop_oldest_loses_only_what_it_says_and_only_the_oldest(
 
 
 @given(steps=STEPS, budget=st.integers(1, 8 * EACH))
-def test_conflate_keeps_the_newest_of_each_aggregate(
-    steps: list[tuple[str, str | None, int]], budget: int
-) -> None:
+def test_conflate_keeps_the_newest_of_each_aggregate(steps: list[tuple[str, str | None, int]], budget: int) -> None:
     run = Run(Overflow.CONFLATE, budget)
     run.do(steps)
     run.rest()

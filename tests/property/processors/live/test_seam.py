@@ -50,6 +50,7 @@ class Follower:
         self.seen: list[int] = []
         self.cursor = start
         self.caught_up_at: int | None = None
+        self.head = 0
 
     async def step(self) -> None:
         """One step, if one is ready soon; else it is cancelled, which must lose nothing."""
@@ -67,6 +68,7 @@ class Follower:
                 self.seen.append(position)
             elif isinstance(item, CaughtUp):
                 assert self.caught_up_at is None
+                assert item.cursor.position >= self.head, "said before the past was over"
                 self.caught_up_at = item.cursor.position
             else:
                 assert isinstance(item, Progress)
@@ -120,7 +122,9 @@ class World:
         streams = (stream(1), stream(3)) if some else None
         asked = request(start=Edge.LIVE if live else Cursor(1, start), streams=streams, max_events=number % 7 + 1)
         subscription = await self.live.subscribe(asked)
-        self.followers.append(Follower(subscription, start, {"s1", "s3"} if some else None))
+        follower = Follower(subscription, start, {"s1", "s3"} if some else None)
+        follower.head = head
+        self.followers.append(follower)
 
     async def settle(self) -> None:
         for follower in self.followers:
