@@ -54,6 +54,14 @@ def decoded(decoder: "msgspec.json.Decoder[_T]", body: bytes | msgspec.Raw, what
         raise bad_input("the body is nested too deeply") from None
 
 
+def converted(document: object, kind: type[_T], what: str) -> _T:
+    """A decoded document as a type; raises BAD_INPUT that says where it is wrong."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise bad_input(f"{what}: {_explained(str(error))}") from None
+
+
 def _explained(message: str) -> str:
     found = re.search(r"unknown field `([^`]*)`", message)
     if found and found.group(1) in ASSIGNED:

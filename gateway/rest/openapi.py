@@ -10,14 +10,14 @@ from starlette.routing import Route
 from gateway.auth.tickets import Ticket
 from gateway.problems import PROBLEM_JSON
 from gateway.rest.publishing import BatchBody, ReceiptBody, ReportBody
-from gateway.rest.streams import StreamBody, StreamPatchBody
-from processors.stream_admin import StreamInput
+from gateway.rest.streams import StreamListBody
+from processors.stream_admin import StreamInput, StreamPatch
 from schema.errors import ErrorCode
 from schema.event import MAX_BATCH_BYTES, MAX_EVENT_BYTES, MAX_PAGE, Envelope
 from schema.input import EventInput
 
 _TEMPLATE = "#/components/schemas/{name}"
-_TYPES = (EventInput, Envelope, ReceiptBody, BatchBody, ReportBody, StreamInput, StreamPatchBody, StreamBody, Ticket)
+_TYPES = (EventInput, Envelope, ReceiptBody, BatchBody, ReportBody, StreamInput, StreamPatch, StreamListBody, Ticket)
 
 _PLACE = {
     "stream": {"type": "string"},
@@ -102,12 +102,12 @@ def _paths() -> dict[str, Any]:
         },
         "/api/v1/events/{event_id}": {"get": _operation("One event", {"200": "Event"}, parameters=[_path("event_id")])},
         "/api/v1/streams": {
-            "get": _operation("The streams", {"200": _list("streams", "StreamBody")}, parameters=page),
+            "get": _operation("The streams", {"200": "StreamListBody"}, parameters=page),
             "post": _operation("Create a stream", {"201": "StreamBody"}, body="StreamInput"),
         },
         "/api/v1/streams/{stream_id}": {
             "get": _operation("One stream", {"200": "StreamBody"}, parameters=[stream]),
-            "patch": _operation("Change it", {"200": "StreamBody"}, parameters=[stream], body="StreamPatchBody"),
+            "patch": _operation("Change it", {"200": "StreamBody"}, parameters=[stream], body="StreamPatch"),
             "delete": _operation("Delete it; its events stay", {"200": "StreamBody"}, parameters=[stream]),
         },
         "/api/v1/streams/{stream_id}/events": {

@@ -57,10 +57,6 @@ class Metrics:
             buckets=_LATENCY,
             registry=self.registry,
         )
-        self._relay_lag = Gauge("esb_relay_lag_events", "Committed and not yet relayed, worst", registry=self.registry)
-        self._indexer_lag = Gauge("esb_indexer_lag_events", "Not yet indexed, worst stream", registry=self.registry)
-        self._relay_lags: dict[str, int] = {}
-        self._indexer_lags: dict[str, int] = {}
 
     def published(self, engine: StreamEngine, events: int, seconds: float) -> None:
         """So many events were committed, `seconds` after they were handed in."""
@@ -82,22 +78,15 @@ class Metrics:
         self._overflowed[policy].inc()
         self._dropped[policy].inc(events)
 
-    def relay_lag(self, log: str, events: int | None) -> None:
-        """How far the relay of a log is behind; None: it is no longer this process's business. Shown: the worst."""
-        _worst(self._relay_lags, log, events, self._relay_lag)
-
-    def indexer_lag(self, stream: str, events: int | None) -> None:
-        """How far the indexer of a stream is behind; None: no longer this process's business. Shown: the worst."""
-        _worst(self._indexer_lags, stream, events, self._indexer_lag)
-
     def watch_live(self, subscriptions: Callable[[], float], buffer_bytes: Callable[[], float]) -> None:
         """Ask these at each scrape: how many live subscriptions there are, and the bytes waiting in their buffers."""
-        gauges = (
-            ("esb_live_subscriptions", "Live subscriptions", subscriptions),
-            ("esb_live_buffer_bytes", "Waiting for live subscribers", buffer_bytes),
-        )
-        for name, text, ask in gauges:
-            Gauge(name, text, registry=self.registry).set_function(ask)
+        self._ask("esb_live_subscriptions", "Live subscriptions", subscriptions)
+        self._ask("esb_live_buffer_bytes", "Waiting for live subscribers", buffer_bytes)
+
+    def watch_lag(self, relay: Callable[[], float], indexer: Callable[[], float]) -> None:
+        """Ask these at each scrape: events committed and not yet relayed; records of Kafka not yet indexed."""
+        self._ask("esb_relay_lag_events", "Committed and not yet relayed", relay)
+        self._ask("esb_indexer_lag_events", "In Kafka and not yet indexed by this process", indexer)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus's text format."""
@@ -106,10 +95,5 @@ class Metrics:
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], registry=self.registry)
 
-
-def _worst(lags: dict[str, int], name: str, events: int | None, gauge: Gauge) -> None:
-    if events is None:
-        lags.pop(name, None)
-    else:
-        lags[name] = events
-    gauge.set(max(lags.values(), default=0))
+    def _ask(self, name: str, text: str, ask: Callable[[], float]) -> None:
+        Gauge(name, text, registry=self.registry).set_function(ask)

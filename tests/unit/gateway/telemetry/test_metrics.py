@@ -30,21 +30,17 @@ def test_what_happened_is_counted() -> None:
     assert seen[("esb_live_buffer_bytes", ())] == 12
 
 
-def test_lag_is_the_worst_of_those_this_process_looks_after() -> None:
+def test_lag_is_asked_at_each_scrape() -> None:
     metrics = Metrics()
-    metrics.relay_lag("a", 3)
-    metrics.relay_lag("b", 9)
-    assert samples(metrics)[("esb_relay_lag_events", ())] == 9
-    metrics.relay_lag("b", None)
+    behind = {"relay": 3, "indexer": 0}
+    metrics.watch_lag(lambda: behind["relay"], lambda: behind["indexer"])
     assert samples(metrics)[("esb_relay_lag_events", ())] == 3
-    metrics.relay_lag("a", None)
+    behind.update(relay=0, indexer=9)
     assert samples(metrics)[("esb_relay_lag_events", ())] == 0
+    assert samples(metrics)[("esb_indexer_lag_events", ())] == 9
 
 
-def test_labels_are_bounded_and_instances_are_apart() -> None:
-    before = len(samples(Metrics()))
-    metrics = Metrics()
-    for number in range(500):
-        metrics.relay_lag(f"tenant-{number}", number)
-        metrics.indexer_lag(f"stream-{number}", number)
-    assert len(samples(metrics)) == before
+def test_two_instances_share_nothing() -> None:
+    one, other = Metrics(), Metrics()
+    one.published(StreamEngine.LEDGER, 3, 0.004)
+    assert samples(other)[("esb_events_published_total", ("ledger",))] == 0
