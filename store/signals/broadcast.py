@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any
 
 from broadcaster import Broadcast
 from broadcaster._backends.base import BroadcastBackend
@@ -49,7 +50,6 @@ class BroadcastSignals:
         self._heard = asyncio.Event()
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
 
     @property
     def connected(self) -> bool:
@@ -73,7 +73,6 @@ class BroadcastSignals:
     async def start(self) -> None:
         """Begin to connect; returns once connected, or after two seconds."""
         if self._task is None:
-            self._stopping = False
             self._task = asyncio.create_task(self._stay_connected(), name="signals")
         try:
             async with asyncio.timeout(_DEADLINE_S):
@@ -83,12 +82,12 @@ class BroadcastSignals:
 
     async def stop(self) -> None:
         """Disconnect; may be called twice."""
-        self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=2 * _DEADLINE_S)
+            if not task.done():
+                log.error("the connection for signals does not let go; it is left behind")
 
     def _wake_near(self) -> None:
         topics, self._near = self._near, set()
@@ -104,7 +103,7 @@ class BroadcastSignals:
 
     async def _stay_connected(self) -> None:
         pause = 0.0
-        while not self._stopping:  # a cancelled `subscribe` of broadcaster's may end in a KeyError instead
+        while not _cancelled():
             try:
                 await self._session()
             except Exception as failure:
@@ -115,7 +114,7 @@ class BroadcastSignals:
             finally:
                 self._connected.clear()
             pause = min(_LONGEST_PAUSE_S, pause * 2 or 0.1)
-            await asyncio.sleep(0 if self._stopping else pause)
+            await asyncio.sleep(0 if _cancelled() else pause)
 
     async def _session(self) -> None:
         """One connection, from its beginning to its end, which is always a failure or a cancellation."""
@@ -126,12 +125,9 @@ class BroadcastSignals:
             async with asyncio.timeout(_DEADLINE_S):
                 await broadcast.connect()
                 subscriber = await subscription.__aenter__()
-            async with asyncio.TaskGroup() as parts:
-                parts.create_task(self._receive(subscriber))
-                parts.create_task(self._echo(broadcast))
-                parts.create_task(self._send(broadcast))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            if _cancelled():
+                return
+            await _until_one_ends(self._receive(subscriber), self._echo(broadcast), self._send(broadcast))
         finally:
             farewells: Sequence[Callable[[], Awaitable[object]]] = (
                 lambda: subscription.__aexit__(None, None, None),
@@ -155,7 +151,7 @@ class BroadcastSignals:
                 self._wake(topics)
 
     async def _echo(self, broadcast: Broadcast) -> None:
-        while True:
+        while not _cancelled():
             self._heard.clear()
             async with asyncio.timeout(_DEADLINE_S):
                 await broadcast.publish(CHANNEL, self._me)
@@ -167,7 +163,7 @@ class BroadcastSignals:
 
     async def _send(self, broadcast: Broadcast) -> None:
         await self._connected.wait()
-        while True:
+        while not _cancelled():
             await self._to_send.wait()
             self._to_send.clear()
             topics, self._far = self._far, set()
@@ -179,6 +175,32 @@ class BroadcastSignals:
                 self._far |= topics  # for the next connection; twice is no harm
                 self._to_send.set()
                 raise
+
+
+async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts beside each other until one ends, and raise what it raised.
+
+    Not a TaskGroup: before Python 3.13 that leaves its task looking cancelled.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_DEADLINE_S / 2)
+    failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _cancelled() -> bool:
+    """Whether this task was told to end. Asked again after every call into a driver, where a cancellation may get lost:
+    in `wait_for` before Python 3.12, when it comes together with the result, and in broadcaster's `subscribe`, which
+    turns it into a KeyError."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _messages(sender: str, topics: Iterable[str]) -> Iterator[str]:

@@ -35,6 +35,11 @@ class BoundedRedisBackend(RedisBackend):
         assert self._listener is not None
         self._listener.add_done_callback(self._lost)
 
+    async def subscribe(self, channel: str) -> None:
+        """Subscribe, then let the listener look: broadcaster lets it look first, and it gives up when it is early."""
+        await self._pubsub.subscribe(channel)
+        self._ready.set()
+
     async def disconnect(self) -> None:
         """End listening first, or it would wait on a connection that is gone; may be called twice."""
         listener, self._listener = self._listener, None
