@@ -3,6 +3,7 @@
 The source holds names of this file's choosing and Python literals written by `repr`; everything else is bound.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -177,6 +178,8 @@ class _Source:
                 return f"({name} == {head[:-1]!r} or {name}.startswith({head!r}))"
             case (last,) if last == ONE and pattern.prefix:
                 return f"({name}.startswith({head!r}) and {name}.find('.', {len(head)}) < 0)"
+        if pattern.segments.count(ANY) <= 1:  # with more, a regular expression can take very long
+            return f"({self._bind(re.compile(pattern.regex, re.DOTALL).fullmatch)}('.' + {name}) is not None)"
         return f"{self._bind(pattern.matches)}({name})"
 
     def _constant(self, value: Any) -> str:
