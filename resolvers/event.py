@@ -18,6 +18,8 @@ DEFAULT_PAGE = 50
 class Event(EventFields):
     """One committed event."""
 
+    __init__ = EventFields.__init__  # or the decorator would write one that takes every field
+
     @strawberry.field(description="the event its causationId names, where the caller may read it")
     async def cause(self, info: Info[Context, None]) -> Annotated["Event", strawberry.lazy("resolvers.event")] | None:
         """The causing event; the causes of one result are looked up together."""

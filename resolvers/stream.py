@@ -20,6 +20,8 @@ from schema.graphql.streams import StreamFields
 class Stream(StreamFields):
     """A stream."""
 
+    __init__ = StreamFields.__init__  # or the decorator would write one that takes every field
+
     @strawberry.field(description="where a live subscription of it would begin now")
     async def head(self, info: Info[Context, None]) -> CursorText:
         """After the newest committed event."""
