@@ -1,13 +1,23 @@
 """Which log a stream's events are committed to and read from: the one place that knows all engines."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from schema.errors import ErrorCode, EsbError
 from schema.stream import Stream, StreamEngine
 from store.log.port import Log
 from store.tenants import Tenants
 
-StreamLog = Callable[[Stream], Log]
+
+class StreamLog(Log, Protocol):
+    """The log of one stream, which holds connections of its own."""
+
+    async def close(self) -> None:
+        """Give them back. May be called twice."""
+
+
+MakeLog = Callable[[Stream], StreamLog]
 
 
 class Logs:
@@ -15,12 +25,12 @@ class Logs:
     of the engines that are configured; each is made once and kept."""
 
     def __init__(
-        self, ledger: Callable[[str], Awaitable[Log]], tenants: Tenants, others: dict[StreamEngine, StreamLog]
+        self, ledger: Callable[[str], Awaitable[Log]], tenants: Tenants, others: dict[StreamEngine, MakeLog]
     ) -> None:
         self._ledger = ledger
         self._tenants = tenants
         self._others = others
-        self._made: dict[int, Log] = {}
+        self._made: dict[int, StreamLog] = {}
 
     async def of(self, stream: Stream) -> Log:
         """The log of a stream; raises UNSUPPORTED_BY_ENGINE when its engine is not configured in this process."""
@@ -44,3 +54,7 @@ class Logs:
     async def epoch(self, tenant: str) -> int:
         """The epoch of a tenant's ledger."""
         return (await self._tenants.get(tenant)).epoch
+
+    async def close(self) -> None:
+        """Close every log of one stream; the ledger's are closed by who made them. May be called twice."""
+        await asyncio.gather(*(log.close() for log in self._made.values()))
