@@ -15,7 +15,7 @@ from processors.live.handover import POLL_SECONDS, Handover
 from processors.live.past import Past
 from processors.live.ports import Commit, Logs, Reader, Recorder, SilentRecorder, Tenants
 from processors.live.request import LiveRequest
-from processors.live.source import LedgerSource, Source, StreamSource, ledger_key
+from processors.live.source import LedgerSource, Source, StreamSource
 from processors.live.subscription import Draining, LiveSubscription
 from processors.live.tailer import Tailer
 from processors.live.tailers import LINGER_SECONDS, Tailers
@@ -23,9 +23,9 @@ from schema.cursor import MAX_PARTITIONS, CursorCodec
 from schema.errors import ErrorCode, EsbError
 from schema.principal import Action
 from schema.stream import Stream, StreamEngine
+from store.signals.port import EVERYTHING, log_topic
 
 PULSE_SECONDS = 1.0
-_LEDGER_SIGNAL = "log:"
 
 
 class LiveLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,12 +108,17 @@ class Live:
 
     def on_commit(self, commit: Commit) -> None:
         """This process has committed; called in commit order, before the receipts are answered."""
-        self._handover(commit.tenant, commit)
+        handover = self._handover(log_topic(commit.tenant))
+        if handover is not None:
+            handover.offer(commit)
 
     def on_signal(self, topic: str) -> None:
-        """A wake-up came; `log:{tenant}`: some process has committed to that log."""
-        if topic.startswith(_LEDGER_SIGNAL):
-            self._handover(topic.removeprefix(_LEDGER_SIGNAL), None)
+        """Another process has changed something, or may have. What this one commits need not be signalled here."""
+        topics = [tailer.source.key for tailer in self._tailers] if topic == EVERYTHING else [topic]
+        for one in topics:
+            handover = self._handover(one)
+            if handover is not None:
+                handover.wake()
 
     async def subscribe(self, request: LiveRequest) -> LiveSubscription:
         """A subscription that sees everything from its start on; from LIVE: everything committed after this returned.
@@ -167,7 +172,7 @@ class Live:
         budget = request.buffer_bytes // (len(others) + 1)
         if streams is None or len(others) < len(streams):
             tenant = request.principal.tenant
-            tailer = await self._tailers.acquire(ledger_key(tenant), partial(self._ledger, tenant))
+            tailer = await self._tailers.acquire(log_topic(tenant), partial(self._ledger, tenant))
             await self._attach(request, subscription, tailer, budget, ledger=True)
         for stream in others:
             tailer = await self._tailers.acquire(stream.stream_id, partial(self._stream, stream))
@@ -191,14 +196,9 @@ class Live:
     async def _stream(self, stream: Stream) -> Source:
         return StreamSource(stream, await self._logs.of(stream))
 
-    def _handover(self, tenant: str, commit: Commit | None) -> None:
-        tailer = self._tailers.get(ledger_key(tenant))
-        if tailer is None or not isinstance(tailer.source, LedgerSource):
-            return
-        if commit is None:
-            tailer.source.handover.wake()
-        else:
-            tailer.source.handover.offer(commit)
+    def _handover(self, key: str) -> Handover | None:
+        tailer = self._tailers.get(key)
+        return tailer.source.handover if tailer is not None and isinstance(tailer.source, LedgerSource) else None
 
     def _closed(self, subscription: LiveSubscription) -> None:
         for tailer in self._subscriptions.pop(subscription, []):

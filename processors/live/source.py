@@ -13,6 +13,7 @@ from schema.event import NEVER, Event
 from schema.filter.ast import Filter
 from schema.stream import Stream, StreamEngine
 from store.log.port import Batch, Log
+from store.signals.port import log_topic
 from store.tenants import Tenant
 
 
@@ -35,7 +36,7 @@ class Stretch(NamedTuple):
 
 
 class Source(Protocol):
-    """One log, as the live path reads it."""
+    """One log, as the live path reads it. `key`: a ledger's signal topic, or a stream's id."""
 
     key: str
     log: Log
@@ -57,7 +58,7 @@ class LedgerSource:
     """A tenant's ledger. Filters are evaluated by PostgreSQL while catching up."""
 
     def __init__(self, tenant: Tenant, log: Log, reader: Reader, handover: Handover) -> None:
-        self.key = ledger_key(tenant.name)
+        self.key = log_topic(tenant.name)
         self.log = log
         self.track: Track = LedgerTrack()
         self.handover = handover
@@ -143,11 +144,6 @@ class StreamSource:
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """The log's own tail: one consumer for all subscribers of this process."""
         return self.log.tail(start)
-
-
-def ledger_key(tenant: str) -> str:
-    """Key of a tenant's ledger among the sources; a stream's key is its id, so the two cannot meet."""
-    return f"ledger:{tenant}"
 
 
 def _ms(moment: datetime) -> int:

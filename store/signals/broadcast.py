@@ -44,6 +44,7 @@ class BroadcastSignals:
         self._echo_every_s = echo_every_s
         self._me = secrets.token_hex(8)
         self._listeners: list[Callable[[str], None]] = []
+        self._own_listeners: list[Callable[[str], None]] = []
         self._near: set[str] = set()
         self._far: set[str] = set()
         self._to_send = asyncio.Event()
@@ -66,9 +67,11 @@ class BroadcastSignals:
         self._far.add(topic)
         self._to_send.set()
 
-    def listen(self, callback: Callable[[str], None]) -> None:
-        """Call `callback` with the topics of every process."""
+    def listen(self, callback: Callable[[str], None], *, own: bool = True) -> None:
+        """Call `callback` with the topics of every process, or of every other one."""
         self._listeners.append(callback)
+        if own:
+            self._own_listeners.append(callback)
 
     async def start(self) -> None:
         """Begin to connect; returns once connected, or after two seconds."""
@@ -91,11 +94,11 @@ class BroadcastSignals:
 
     def _wake_near(self) -> None:
         topics, self._near = self._near, set()
-        self._wake(topics)
+        self._wake(topics, self._own_listeners)
 
-    def _wake(self, topics: Iterable[str]) -> None:
+    def _wake(self, topics: Iterable[str], listeners: Sequence[Callable[[str], None]]) -> None:
         for topic in topics:
-            for listener in self._listeners:
+            for listener in listeners:
                 try:
                     listener(topic)
                 except Exception:
@@ -148,7 +151,7 @@ class BroadcastSignals:
             if sender == self._me:
                 self._heard.set()
             else:
-                self._wake(topics)
+                self._wake(topics, self._listeners)
 
     async def _echo(self, broadcast: Broadcast) -> None:
         while not _cancelled():
@@ -158,7 +161,7 @@ class BroadcastSignals:
                 await self._heard.wait()
             if not self._connected.is_set():
                 self._connected.set()
-                self._wake([EVERYTHING])
+                self._wake([EVERYTHING], self._listeners)
             await asyncio.sleep(self._echo_every_s)
 
     async def _send(self, broadcast: Broadcast) -> None:

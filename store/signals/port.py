@@ -31,8 +31,11 @@ class Signals(Protocol):
     def notify(self, topic: str) -> None:
         """Wake whoever listens, everywhere. Never blocks; many calls within a moment become one message."""
 
-    def listen(self, callback: Callable[[str], None]) -> None:
-        """Call `callback` with each topic; on the event loop, so it must not block. Lasts until `stop`."""
+    def listen(self, callback: Callable[[str], None], *, own: bool = True) -> None:
+        """Call `callback` with each topic; on the event loop, so it must not block. Lasts until `stop`.
+
+        `own`: also with those of this process, which a listener may know of already.
+        """
 
     async def start(self) -> None:
         """Connect. Returns after two seconds at most: when nothing answers, connecting goes on behind it."""

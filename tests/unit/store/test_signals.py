@@ -57,6 +57,19 @@ async def test_every_listener_hears_and_many_calls_within_a_tick_become_one() ->
     await signals.stop()
 
 
+async def test_a_listener_may_leave_out_what_its_own_process_says() -> None:
+    signals = BroadcastSignals(Published)
+    others: list[str] = []
+    signals.listen(others.append, own=False)
+    await signals.start()
+    assert others == [EVERYTHING], "what may have been lost concerns it all the same"
+    signals.notify("log:acme")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert others == [EVERYTHING]
+    await signals.stop()
+
+
 async def test_a_listener_that_fails_does_not_deafen_the_others(caplog: pytest.LogCaptureFixture) -> None:
     signals = memory_signals()
     heard: list[str] = []

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from processors.live.buffer import Buffer, Bytes, Entry, buffer_for
 from processors.live.request import Overflow
 from processors.live.ring import weight

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from processors.live import backoff
 from processors.live.items import CaughtUp, Delivered
 from processors.live.live import Live, LiveLimits

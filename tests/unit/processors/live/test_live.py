@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from processors.live import past, subscription
 from processors.live.gates import LOG_READS
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress, digest
@@ -410,7 +411,11 @@ async def test_subscribers_share_one_follower_of_the_log_which_lingers_after_the
     live.on_signal("log:acme")
     for one in many:
         assert positions(await until(one, 2)) == [5, 6]
-    assert ledger.reads <= before + 2
+    ledger.commit(1)
+    live.on_signal("*")
+    for one in many:
+        assert positions(await until(one, 1)) == [7]
+    assert ledger.reads <= before + 4
     assert live.ring_bytes > 0
     for one in many:
         await one.aclose()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+
 from processors.live.live import Live, LiveLimits
 from processors.live.request import Edge, LiveRequest
 from schema.cursor import Cursor, CursorCodec
