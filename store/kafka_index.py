@@ -25,11 +25,14 @@ where engine = 'KAFKA' and (deleted_at is null or deleted_at > now() - interval 
 
 # Places are drawn and committed in one order in each tenant: a reader that is past a place misses nothing before it.
 _IN_ORDER = "select pg_advisory_xact_lock(1163084295, $1)"
+# Filters on payloads read the body as jsonb: one that PostgreSQL cannot read so would fail every such query.
 _INSERT = """
 insert into indexed_events (tenant, stream, ts, recorded_at, event_id, event_type, aggregate_type, aggregate_id,
   correlation_id, causation_id, body, partition, "offset")
-select $1, $2, * from unnest($3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
+select $1, $2, e.* from unnest($3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
   $9::text[], $10::text[], $11::text[], $12::int[], $13::bigint[])
+  as e(ts, recorded_at, event_id, event_type, aggregate_type, aggregate_id, correlation_id, causation_id, body, p, o)
+where e.body::jsonb is not null
 on conflict do nothing
 """
 _BURY = """
