@@ -30,8 +30,8 @@ LATER_TYPES = {
     "DurableSubscription", "DurableSubscriptionConnection", "DurableSubscriptionEdge", "MetricsSample", "Moment",
     "OperationInput", "Projection", "ProjectionChange", "ProjectionConnection", "ProjectionEdge", "ProjectionInput",
     "ProjectionMode", "ProjectionRow", "ProjectionRowConnection", "ProjectionRowEdge", "ProjectionStatus",
-    "ReducerInput", "RemoveInput", "Replay", "ReplayInput", "ReplayStatus", "ReplayTarget", "RetryInput", "SchemaEnforcement",
-    "SchemaFormat", "SchemaInput", "SchemaVersion", "SchemaVersionConnection", "SchemaVersionEdge", "SettleResult",
+    "ReducerInput", "RemoveInput", "Replay", "ReplayInput", "ReplayStatus", "ReplayTarget", "RetryInput",
+    "SchemaEnforcement", "SchemaFormat", "SchemaInput", "SchemaVersion", "SchemaVersionConnection", "SchemaVersionEdge", "SettleResult",
     "SubscriptionInput", "UpcasterInput",
 }  # fmt: skip
 
