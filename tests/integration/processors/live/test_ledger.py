@@ -111,7 +111,7 @@ async def everything(log: LedgerLog) -> list[Event]:
 
 
 async def follow_while(gate: Gateway, writing: Any, *, readers: int = 12, seconds: float = 60) -> int:
-    """Run readers from random places beside the writers; check each against the log. Returns how often they were cut."""
+    """Run readers from random places beside the writers and check each against the log; how often were they cut?"""
     rng = random.Random(7)
     followers: list[tuple[Reader, int]] = []
     tasks: list[asyncio.Task[None]] = []
