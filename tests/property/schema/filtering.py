@@ -90,6 +90,27 @@ optional_text = st.one_of(st.none(), st.sampled_from(TEXTS), names)
 moments = st.integers(-3, 3).map(lambda microseconds: EPOCH + timedelta(microseconds=microseconds))
 
 
+def payload_event(payload: str, event_type: str = "order.created") -> Event:
+    """An event of which little matters; `payload`: JSON as the publisher spelled it. The user is named as the type."""
+    envelope = Envelope(
+        event_id="evt_1",
+        event_type=event_type,
+        event_version="1.0",
+        source_capability=None,
+        aggregate_id=None,
+        aggregate_type=None,
+        timestamp=EPOCH,
+        correlation_id=None,
+        causation_id=None,
+        tenant_id="acme",
+        user_id=event_type,
+        metadata=msgspec.Raw(b"{}"),
+        payload=msgspec.Raw(payload.encode()),
+        schema_version=None,
+    )
+    return decode_body(encode_body(envelope))
+
+
 @st.composite
 def events(draw: st.DrawFn) -> Event:
     envelope = Envelope(

@@ -1,6 +1,5 @@
 """Expressions against the Rust implementation of CEL, on the subset both have."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import cel
@@ -8,12 +7,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.event import Envelope, Event, decode_body, encode_body
+from schema.event import Event
 from schema.filter.evaluate import evaluate
 from schema.filter.expression import parse_expression
 from schema.filter.python import compile_filter
 from schema.filter.typed import parse_filter
 from schema.filter.values import ExpressionError, Failure
+from tests.property.schema.filtering import payload_event
 
 # Every key has one type, so that nothing compares across types (where CEL fails and we say false); each may be missing.
 WHOLE, REAL, TEXT, YES, WHOLES, TEXTS, MAP = "whole", "real", "text", "yes", "wholes", "texts", "map"
@@ -99,23 +99,7 @@ values = st.one_of(conditions, conditions, whole_values, real_values, text_value
 
 
 def event_of(payload: Any) -> Event:
-    envelope = Envelope(
-        event_id="evt_1",
-        event_type="order.created",
-        event_version="1.0",
-        source_capability=None,
-        aggregate_id=None,
-        aggregate_type=None,
-        timestamp=datetime(2026, 1, 1, tzinfo=UTC),
-        correlation_id=None,
-        causation_id=None,
-        tenant_id="acme",
-        user_id=None,
-        metadata=msgspec.Raw(b"{}"),
-        payload=msgspec.Raw(msgspec.json.encode(payload)),
-        schema_version=None,
-    )
-    return decode_body(encode_body(envelope))
+    return payload_event(msgspec.json.encode(payload).decode())
 
 
 FAILURES = {

@@ -1,10 +1,12 @@
 """A filter means the same in Python and in PostgreSQL, on whatever events."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from schema.filter.normal import fingerprint, normalise
 from schema.filter.python import compile_filter
 from schema.filter.sql import SqlFilter, compile_sql
 from schema.filter.typed import parse_filter
-from tests.property.schema.filtering import events, filters
+from tests.property.schema.filtering import CONSTANT_NUMBERS, KEYS, NUMBERS, TEXTS, events, filters, payload_event
 from tests.services.postgres import Databases
 
 TABLE = """
@@ -83,12 +85,7 @@ def parsed(documents: list[dict[str, Any]]) -> list[Filter]:
     return wheres
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(rows=st.lists(events(), min_size=5, max_size=25), documents=st.lists(filters, min_size=4, max_size=16))
-def test_python_and_sql_agree(ask: Ask, rows: list[Event], documents: list[dict[str, Any]]) -> None:
-    wheres = parsed(documents)
-    if not wheres:
-        return
+def assert_agreement(ask: Ask, rows: list[Event], wheres: list[Filter]) -> None:
     compiled, answers = ask(rows, wheres)
     for index, (where, sql) in enumerate(zip(wheres, compiled, strict=True)):
         matches = compile_filter(where)
@@ -98,7 +95,76 @@ def test_python_and_sql_agree(ask: Ask, rows: list[Event], documents: list[dict[
             assert answer[index] == expected or (answer[index] and not sql.exact), (to_document(where), sql, row.body)
 
 
-@settings(max_examples=150, deadline=None)
+CONTAINERS = [
+    *("[]", "{}", "[1]", "[1.0]", "[0.1]", "[0.10000000000000000555]", "[true]", "[[1]]", '{"a":1}', '{"a":"x"}'),
+    *("[9007199254740993]", "[9007199254740992]", '["a", null]', '["a"]', '{"a":1,"b":1}'),
+]
+OPS = ["eq", "ne", "gt", "gte", "lt", "lte", "startsWith", "contains"]
+
+
+def each_way(constant: Any) -> Iterator[dict[str, Any]]:
+    for op in OPS:
+        yield {"payload": [{"path": "a", op: constant}]}
+    yield {"payload": [{"path": "a", "in": [constant, "another"]}]}
+
+
+@pytest.mark.parametrize(
+    ("raw", "constants"),
+    [
+        (NUMBERS, CONSTANT_NUMBERS),
+        ([msgspec.json.encode(text).decode() for text in TEXTS], TEXTS),
+        ([*CONTAINERS, "1", '"a"', "null", "true"], [*map(msgspec.json.decode, CONTAINERS), None, True, 1, "a"]),
+    ],
+    ids=["numbers", "texts", "containers"],
+)
+def test_every_value_meets_every_constant(ask: Ask, raw: list[str], constants: list[Any]) -> None:
+    """What random events hardly hit: the edges of doubles and of code points, each way round."""
+    rows = [payload_event('{"a":' + text + "}") for text in raw] + [payload_event("{}"), payload_event("[1]")]
+    for constant in constants:
+        tests = [test for test in each_way(constant) if parsed([test])]
+        assert_agreement(ask, rows, parsed(tests + [{"not": test} for test in tests]))
+
+
+def test_every_path_meets_every_shape(ask: Ask) -> None:
+    """PostgreSQL counts a list's elements by more texts than we do."""
+    inner = [
+        "[5, [6, 7], {}]",
+        "{" + ",".join(f"{msgspec.json.encode(key).decode()}:[1, 2]" for key in KEYS) + "}",
+        "5",
+    ]
+    rows = [payload_event(text) for text in (*inner, *('{"a":' + text + "}" for text in inner), "null", '"a"')]
+    for key in KEYS:
+        keys = f"[{msgspec.json.encode(key).decode()}]"
+        texts = [f"event.payload{base}{keys}{end}" for base in ("", ".a", "[1]") for end in ("", "[0]", '["-1"]')]
+        documents = [{"expression": f"has({text})"} for text in texts] + [
+            {"expression": f"{text} == 6"} for text in texts
+        ]
+        assert_agreement(ask, rows, parsed(documents))
+
+
+def test_every_pattern_meets_every_name(ask: Ask) -> None:
+    segments = ["a", "*", "**", "a-b"]
+    tries = [".".join(parts) for length in (1, 2, 3) for parts in itertools.product(segments, repeat=length)]
+    parts = ["a", "b", "a-b", "", "a\n", "*"]
+    rows = [
+        payload_event("1", ".".join(name)) for length in (1, 2, 3) for name in itertools.product(parts, repeat=length)
+    ]
+    for start in range(0, len(tries), 30):
+        some = tries[start : start + 30]
+        where = [{"eventType": {"pattern": pattern}} for pattern in some]
+        assert_agreement(ask, rows, parsed(where + [{"userId": {"pattern": pattern}} for pattern in some]))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(events(), min_size=5, max_size=25), documents=st.lists(filters, min_size=4, max_size=16))
+def test_python_and_sql_agree(ask: Ask, rows: list[Event], documents: list[dict[str, Any]]) -> None:
+    wheres = parsed(documents)
+    if not wheres:
+        return
+    assert_agreement(ask, rows, wheres)
+
+
+@settings(max_examples=100, deadline=None)
 @given(rows=st.lists(events(), min_size=1, max_size=10), document=filters)
 def test_normal_form_and_round_trip_keep_the_meaning(rows: list[Event], document: dict[str, Any]) -> None:
     for where in parsed([document]):
