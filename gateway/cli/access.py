@@ -1,9 +1,13 @@
 """How the command line gets at an installation's database and makes tokens, whether or not a gateway runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gateway.auth.roles import Roles
+from gateway.auth.token_issuer import TokenIssuer
 from gateway.settings import Settings
+from store.database import Database
 from store.embedded import EmbeddedPostgres, attach
 
 
@@ -21,3 +25,20 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
             yield await server.start()
         finally:
             await server.stop()
+
+
+@asynccontextmanager
+async def token_issuer(settings: Settings) -> AsyncIterator[TokenIssuer]:
+    """Makes tokens with the installation's own key; brings the database up to date first, where no gateway ever ran."""
+    from store.keys import Keys
+    from store.migrate import current, newest, upgrade
+
+    async with database_url(settings) as dsn:
+        if await asyncio.to_thread(current, dsn) != newest():
+            await asyncio.to_thread(upgrade, dsn, settings.postgres_reader_role)
+        database = Database(dsn, reader_role=settings.postgres_reader_role, max_size=1)
+        await database.start()
+        try:
+            yield TokenIssuer((await Keys.load(database, settings.secrets)).signing, Roles(settings.roles))
+        finally:
+            await database.close()

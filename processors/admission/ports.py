@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from schema.filter.ast import Filter
 
 from schema.errors import ErrorCode
+from schema.filter.ast import Filter
 from schema.stream import Route, Stream, StreamEngine
 from store.log.port import Log, Receipt
 

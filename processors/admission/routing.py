@@ -7,12 +7,11 @@ priority; else `{first segment}-events` where that exists; else UNKNOWN_STREAM.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from schema.errors import ErrorCode, EsbError
+from schema.event import Event
 from schema.filter.pattern import TypePattern
 from schema.filter.python import compile_filter
 from schema.filter.typed import parse_filter
-
-from schema.errors import ErrorCode, EsbError
-from schema.event import Event
 from schema.stream import Route, Stream
 
 _MAX_REMEMBERED = 10_000
@@ -30,10 +29,10 @@ class Router:
 
     def __init__(self, streams: Sequence[Stream], routes: Sequence[Route]) -> None:
         self._by_name = {stream.stream_name: stream for stream in streams}
-        self._patterns = sorted(
-            ((TypePattern(text), stream) for stream in streams for text in stream.event_patterns),
-            key=lambda pair: (pair[0].literalness, pair[1].key),
-        )
+        oldest_first = sorted(streams, key=lambda stream: stream.key)
+        patterns = [(TypePattern(text), stream) for stream in oldest_first for text in stream.event_patterns]
+        # the sort is stable, also in reverse: among equally literal patterns the oldest stream stays first
+        self._patterns = sorted(patterns, key=lambda pair: pair[0].literalness, reverse=True)
         self._rules = [
             (route, compile_filter(parse_filter(route.where)))
             for route in sorted(routes, key=lambda route: (-route.priority, route.route_id))
