@@ -31,7 +31,8 @@ LATER_TYPES = {
     "OperationInput", "Projection", "ProjectionChange", "ProjectionConnection", "ProjectionEdge", "ProjectionInput",
     "ProjectionMode", "ProjectionRow", "ProjectionRowConnection", "ProjectionRowEdge", "ProjectionStatus",
     "ReducerInput", "RemoveInput", "Replay", "ReplayInput", "ReplayStatus", "ReplayTarget", "RetryInput",
-    "SchemaEnforcement", "SchemaFormat", "SchemaInput", "SchemaVersion", "SchemaVersionConnection", "SchemaVersionEdge", "SettleResult",
+    "SchemaEnforcement", "SchemaFormat", "SchemaInput", "SchemaVersion", "SchemaVersionConnection",
+    "SchemaVersionEdge", "SettleResult",
     "SubscriptionInput", "UpcasterInput",
 }  # fmt: skip
 
