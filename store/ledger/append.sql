@@ -18,7 +18,10 @@
 --      accepted; d_*: the first receipts of duplicates.
 -- Indexes are 1-based. Arrays that would be all null come as null.
 --
--- The join methods are fixed because a plan made while the tables are empty stays cached while they grow.
+-- Plans are made once, perhaps while a partition is empty, and kept while it grows, so each statement is written to have
+-- one plan only: an index probe for each element. LATERAL … LIMIT 1 cannot become a join that reads all the tenant has.
+-- An aggregate's last version comes from its own index, because sorting is off and no other has that order. (By
+-- position the primary key has it too, looks as good while the table is empty, and would be read to its end.)
 create or replace function ledger_append_1(
   p_tenant int, p_streams int[],
   a_type text[], a_id text[], a_expected bigint[],
@@ -31,7 +34,7 @@ create or replace function ledger_append_1(
 ) language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
-set lock_timeout = '2s'
+set enable_sort = off set lock_timeout = '2s'
 as $$
 declare
   total int := cardinality(e_id);
@@ -58,9 +61,14 @@ begin
   select array_agg(k.ord::int order by k.ord), array_agg(i.position order by k.ord),
          array_agg(i.content_hash = e_hash[k.ord] order by k.ord)
     into d_event, known, same
-    from unnest(e_id) with ordinality k(id, ord) join event_ids i on i.event_id = k.id and i.tenant = p_tenant;
-  select array_agg(s.key) into live
-    from streams s where s.key = any(p_streams) and s.tenant = p_tenant and s.engine = 'LEDGER' and s.deleted_at is null;
+    from unnest(e_id) with ordinality k(id, ord)
+    cross join lateral (
+      select i.position, i.content_hash from event_ids i where i.event_id = k.id and i.tenant = p_tenant limit 1) i;
+  select array_agg(k.key) into live
+    from unnest(p_streams) k(key)
+    cross join lateral (
+      select from streams s where s.key = k.key and s.tenant = p_tenant and s.engine = 'LEDGER' and s.deleted_at is null
+      limit 1) l;
   select array_agg(coalesce(l.sequence_number, 0) order by k.ord),
          coalesce(bool_or(k.expected <> coalesce(l.sequence_number, 0)), false)
     into version, fails
@@ -68,7 +76,7 @@ begin
     left join lateral (
       select e.sequence_number from events e
       where e.aggregate_id = k.id and e.aggregate_type = k.type and e.tenant = p_tenant
-      order by e.position desc limit 1) l on true;
+      order by e.sequence_number desc limit 1) l on true;
 
   if d_event is null and e_twin is null and c_filter is null and not fails
      and cardinality(live) = cardinality(p_streams) then
@@ -200,7 +208,9 @@ begin
          array_agg(n.stream_name order by k.ord)
     into d_event, d_position, d_sequence, d_recorded_at, d_stream
     from unnest(known) with ordinality k(position, ord)
-    join events e on e.tenant = p_tenant and e.position = k.position
-    join streams n on n.key = e.stream
+    cross join lateral (
+      select e.stream, e.position, e.sequence_number, e.recorded_at
+      from events e where e.tenant = p_tenant and e.position = k.position limit 1) e
+    cross join lateral (select n.stream_name from streams n where n.key = e.stream limit 1) n
     where k.position is not null;
 end $$

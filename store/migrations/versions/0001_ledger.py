@@ -61,7 +61,7 @@ comment on column events.position is
 
 create index events_place on events (stream, position);
 create index events_type on events (event_type, tenant, position);
-create index events_aggregate on events (aggregate_id, aggregate_type, tenant, position)
+create index events_aggregate on events (aggregate_id, aggregate_type, tenant, sequence_number)
   where aggregate_id is not null;
 create index events_correlation on events (correlation_id, tenant, position) where correlation_id is not null;
 create index events_causation on events (causation_id, tenant, position) where causation_id is not null;
