@@ -6,7 +6,7 @@ from strawberry import UNSET
 
 from processors.stream_admin import StreamInput, StreamPatch
 from schema.graphql import streams as said
-from schema.stream import Retention
+from schema.stream_input import RetentionInput
 
 
 def stream_input_of(spoken: said.StreamInput) -> StreamInput:
@@ -23,7 +23,7 @@ def _given(spoken: said.StreamInput | said.StreamPatch) -> dict[str, Any]:
     given = {name: value for name, value in vars(spoken).items() if value is not UNSET}
     retention = given.get("retention_policy")
     if isinstance(retention, said.RetentionInput):
-        given["retention_policy"] = Retention(
+        given["retention_policy"] = RetentionInput(
             **{name: value for name, value in vars(retention).items() if value is not UNSET}
         )
     return given

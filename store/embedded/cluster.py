@@ -168,7 +168,7 @@ async def furnish(sockets: str, reader_role: str) -> None:
             await connection.execute(f'CREATE ROLE "{OWNER}" LOGIN')
         if reader_role not in roles:
             await connection.execute(f'CREATE ROLE "{reader_role}" NOLOGIN')
-        await connection.execute(f'GRANT "{reader_role}" TO "{OWNER}"')
+        await connection.execute(f'GRANT "{reader_role}" TO "{OWNER}" WITH INHERIT FALSE, SET TRUE')
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{OWNER}"')
     finally:

@@ -1,0 +1,37 @@
+"""What a caller may say of a stream: structure and types. What they mean is checked by `processors.stream_admin`."""
+
+from msgspec import UNSET, Struct, UnsetType
+
+from schema.stream import CleanupPolicy, Compression, StreamEngine
+
+
+class RetentionInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of a topic in milliseconds and bytes. None takes a limit away; what is left out stays as it is."""
+
+    time_ms: int | UnsetType | None = UNSET
+    size_bytes: int | UnsetType | None = UNSET
+
+
+class StreamInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stream to create. `topic_name`: the stream's name when left out."""
+
+    stream_name: str
+    topic_name: str | None = None
+    engine: StreamEngine = StreamEngine.LEDGER
+    partitions: int = 4
+    replication_factor: int = 1
+    retention_policy: RetentionInput | None = None
+    ledger_retention_ms: int | None = None
+    compression: Compression = Compression.SNAPPY
+    cleanup_policy: CleanupPolicy = CleanupPolicy.DELETE
+    event_patterns: list[str] | None = None
+
+
+class StreamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change to a stream: what is left out stays. None takes a retention away."""
+
+    retention_policy: RetentionInput | UnsetType | None = UNSET
+    ledger_retention_ms: int | UnsetType | None = UNSET
+    compression: Compression | UnsetType = UNSET
+    cleanup_policy: CleanupPolicy | UnsetType = UNSET
+    event_patterns: list[str] | UnsetType = UNSET
