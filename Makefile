@@ -70,5 +70,5 @@ graphiql-built:
 	@$(MAKE) --no-print-directory --silent $(GRAPHIQL) || echo "GraphiQL could not be built; its page will load it from the network." >&2
 
 $(GRAPHIQL): $(ASSETS)/package-lock.json $(ASSETS)/build.mjs $(wildcard $(ASSETS)/src/*)
-	echo "Building GraphiQL …"
+	echo "Building GraphiQL …" >&2
 	cd $(ASSETS) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null && node build.mjs

@@ -1,6 +1,7 @@
 """Real services for tests: see tests/services/selection.py for which test runs where."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = os.environ.get("ESB_TEST_SERVICES", "embedded")
     if chosen not in ("embedded", "external"):
         raise pytest.UsageError(f"ESB_TEST_SERVICES is embedded or external, not {chosen!r}")
+    # As Ctrl-C: fixtures end, and with them the services' processes; by default SIGTERM would leave those behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*fixtures): services asked for by request.getfixturevalue")
     config.addinivalue_line("markers", "embedded_only: shows something only the embedded PostgreSQL can show")
 

@@ -67,19 +67,26 @@ def phase(tally: Tally, services: str, settings: Mapping[str, str], arguments: S
 
 
 def run(command: Sequence[str], variables: Mapping[str, str], output: Path | None = None) -> int:
-    """Run one command to its end, shown here and kept in ``output``; one that hangs is killed with all it started."""
-    tee = f' 2>&1 | tee "{output}"' if output else ""
-    shell = ["bash", "-o", "pipefail", "-c", f'"$@"{tee}', "run", *command]
-    child = subprocess.Popen(shell, cwd=ROOT, env=dict(variables), start_new_session=True)
+    """Run one command to its end, shown here and kept in ``output``; one that hangs is ended."""
+    shown = ["bash", "-o", "pipefail", "-c", f'"$@" 2>&1 | tee "{output}"', "run", *command] if output else command
+    child = subprocess.Popen(shown, cwd=ROOT, env=dict(variables), start_new_session=True)
     try:
         return child.wait(PHASE_MINUTES * 60)
     except subprocess.TimeoutExpired:
-        title(f"killed after {PHASE_MINUTES} minutes")
+        title(f"ended after {PHASE_MINUTES} minutes")
         return 1
     finally:
         if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    os.killpg(child.pid, signal.SIGTERM)  # pytest stops its services on the way out
+    try:
+        child.wait(60)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def title(text: str) -> None:
@@ -107,4 +114,5 @@ def _from_output(output: Path) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """Runs a command with PostgreSQL, Kafka and Redis there for it: ``python -m tests.services COMMAND …``."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -19,4 +20,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
     sys.exit(main())
