@@ -116,9 +116,9 @@ class RelayLog:
             headers.append(("watermark", b"%d" % watermark))
         at_ms = int(row["recorded_at"].timestamp() * 1000)
         if row["aggregate_id"] is None:
-            return Record(self._stickies[stream.key].next(len(value)), None, value, at_ms, headers)
+            return self._stickies[stream.key].next(len(value)), None, value, at_ms, headers
         key = row["aggregate_id"].encode()
-        return Record(partition(key, stream.partitions), key, value, at_ms, headers)
+        return partition(key, stream.partitions), key, value, at_ms, headers
 
     def _advance(self, row: asyncpg.Record) -> int | None:
         """The stream's running maximum of `timestamp` over the records before this one, in microseconds since 1970;

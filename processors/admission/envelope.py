@@ -74,11 +74,13 @@ def too_large(size: int) -> EsbError:
 
 def document(raw: msgspec.Raw, field: str) -> Any:
     """Decode a JSON document a client sent; what PostgreSQL or another reader could not hold is BAD_INPUT."""
+    text = bytes(raw)
     try:
-        value = orjson.loads(memoryview(raw))
+        value = orjson.loads(text)
     except (ValueError, RecursionError) as error:
         raise bad_input(f"{field} is not JSON: {error}", field=field) from None
-    if _NUL.search(raw):
+    # The plain search first: the expression walks every byte, 15 µs of a usual payload.
+    if rb"\u0000" in text and _NUL.search(text):
         raise bad_input(f"{field} holds the character U+0000, which cannot be stored", field=field)
     return value
 

@@ -6,7 +6,7 @@ conditions, no versions and no atomic commands. `recorded_at` is the broker's ap
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +17,9 @@ from schema.errors import ErrorCode
 from schema.event import MAX_PAGE, Event
 from schema.stream import Stream
 from store.log.foreign import NotAnEvent, decode_for
-from store.log.kafka_append import KafkaAppender, Placed, Placement, unavailable
+from store.log.kafka_append import KafkaAppender, Placements, unavailable
 from store.log.kafka_read import UNKNOWN, KafkaReader, open_reader
-from store.log.kafka_records import Record
+from store.log.kafka_records import NO_HEADERS, Record
 from store.log.partitioner import Sticky, partition
 from store.log.port import Batch, Command, Draft, Outcome, Promises, Receipt, Refusal
 
@@ -44,23 +44,21 @@ class KafkaLog:
         """Commit each one-event command; refuse what Kafka cannot promise. See `port.Log.append`."""
         outcomes: list[Outcome] = []
         drafts: list[Draft] = []
-        records: list[Record] = []
-        now_ms = time.time_ns() // 1_000_000
+        places: list[int] = []
         for command in commands:
             refusal = _unsupported(command)
             outcomes.append(refusal or [])
             if refusal is None and command.events:
+                places.append(len(outcomes) - 1)
                 drafts.append(command.events[0])
-                records.append(self._record(command.events[0], now_ms))
-        if not records:
+        if not drafts:
             return outcomes
+        records = self._records(drafts)
         placements = await self._appender.append(records)
         _raise_if_all_failed(placements)
-        rest = iter(self._receipts(drafts, records, placements))
-        return [
-            next(rest) if command.events and not isinstance(outcome, Refusal) else outcome
-            for command, outcome in zip(commands, outcomes, strict=True)
-        ]
+        for place, outcome in zip(places, self._outcomes(drafts, records, placements), strict=True):
+            outcomes[place] = outcome
+        return outcomes
 
     async def read(self, start: Cursor, limit: int) -> Batch:
         """Up to `limit` events that were committed when the call began. See `port.Log.read`."""
@@ -110,34 +108,37 @@ class KafkaLog:
                 events.append(event_of(record, self._stream))
         return events
 
-    def _record(self, draft: Draft, now_ms: int) -> Record:
-        aggregate_id = draft.envelope.aggregate_id
-        if aggregate_id is None:
-            return Record(self._sticky.next(len(draft.body)), None, draft.body, now_ms)
-        key = aggregate_id.encode()
-        return Record(partition(key, self._stream.partitions), key, draft.body, now_ms)
+    def _records(self, drafts: Sequence[Draft]) -> list[Record]:
+        partitions, now_ms = self._stream.partitions, time.time_ns() // 1_000_000
+        records: list[Record] = []
+        for draft in drafts:
+            body = draft.body
+            aggregate_id = draft.envelope.aggregate_id
+            if aggregate_id is None:
+                records.append((self._sticky.next(len(body)), None, body, now_ms, NO_HEADERS))
+            else:
+                key = aggregate_id.encode()
+                records.append((partition(key, partitions), key, body, now_ms, NO_HEADERS))
+        return records
 
-    def _receipts(
-        self, drafts: Sequence[Draft], records: Sequence[Record], placements: Sequence[Placement]
-    ) -> list[Outcome]:
+    def _outcomes(
+        self, drafts: Sequence[Draft], records: Sequence[Record], placements: Placements
+    ) -> Iterator[Outcome]:
         key, name, partitions = self._stream.key, self._stream.stream_name, self._stream.partitions
-        nothing = [UNKNOWN] * partitions
-        seen_ms, recorded_at = -1, datetime.now(UTC)
-        outcomes: list[Outcome] = []
-        for draft, record, placed in zip(drafts, records, placements, strict=True):
-            if not isinstance(placed, Placed):
-                outcomes.append(_refusal(placed))
+        before = [(UNKNOWN,) * number for number in range(partitions)]
+        after = [(UNKNOWN,) * (partitions - number - 1) for number in range(partitions)]
+        failures = placements.failures
+        moments: dict[int, datetime] = {}
+        for index, (draft, record, offset, at_ms) in enumerate(
+            zip(drafts, records, placements.offsets, placements.times_ms, strict=True)
+        ):
+            if failures and index in failures:
+                yield _refusal(failures[index])
                 continue
-            offset, at_ms = placed
-            if at_ms != seen_ms:
-                seen_ms, recorded_at = at_ms, from_ms(at_ms)
-            place = nothing.copy()
-            place[record.partition] = offset + 1
-            cursor = Cursor(0, 0, at_ms, ((key, tuple(place)),))
-            outcomes.append(
-                [Receipt(draft.envelope.event_id, name, None, record.partition, offset, None, cursor, recorded_at)]
-            )
-        return outcomes
+            recorded_at = moments.get(at_ms) or moments.setdefault(at_ms, from_ms(at_ms))
+            number = record[0]
+            cursor = Cursor(0, 0, at_ms, ((key, (*before[number], offset + 1, *after[number])),))
+            yield [Receipt(draft.envelope.event_id, name, None, number, offset, None, cursor, recorded_at)]
 
     def _cursor(self, offsets: Sequence[int], at_ms: int) -> Cursor:
         return Cursor(0, 0, at_ms, ((self._stream.key, tuple(offsets)),))
@@ -175,9 +176,9 @@ def _unsupported(command: Command) -> Refusal | None:
     return None
 
 
-def _raise_if_all_failed(placements: Sequence[Placement]) -> None:
-    failures = [placed for placed in placements if isinstance(placed, Exception)]
-    if len(failures) == len(placements) and not any(isinstance(failure, _TOO_LARGE) for failure in failures):
+def _raise_if_all_failed(placements: Placements) -> None:
+    failures = list(placements.failures.values())
+    if len(failures) == len(placements.offsets) and not any(isinstance(failure, _TOO_LARGE) for failure in failures):
         raise unavailable(failures[0])
 
 

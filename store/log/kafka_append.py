@@ -22,20 +22,31 @@ FLUSH_BYTES = 8 * BATCH_BYTES
 IN_FLIGHT = 2
 
 
-class Placed(NamedTuple):
-    """Where a record came to rest, and the time the topic keeps for it in milliseconds since 1970."""
+class Placements(NamedTuple):
+    """Where records came to rest, by index: offset, and the time the topic keeps in milliseconds since 1970.
 
-    offset: int
-    timestamp_ms: int
+    `failures`: why nothing is known of a record; its offset is -1.
+    """
 
+    offsets: list[int]
+    times_ms: list[int]
+    failures: dict[int, Exception]
 
-Placement = Placed | Exception
+    @classmethod
+    def unknown(cls, count: int, why: Exception) -> "Placements":
+        """Of so many records nothing is known."""
+        return cls([-1] * count, [0] * count, dict.fromkeys(range(count), why))
+
+    def part(self, start: int, end: int) -> "Placements":
+        """Those of the records `start` to `end`, counted from 0 again."""
+        failures = {index - start: why for index, why in self.failures.items() if start <= index < end}
+        return Placements(self.offsets[start:end], self.times_ms[start:end], failures)
 
 
 class _Call(NamedTuple):
     records: Sequence[Record]
     size: int
-    answer: asyncio.Future[list[Placement]]
+    answer: asyncio.Future[Placements]
 
 
 class KafkaAppender:
@@ -71,11 +82,11 @@ class KafkaAppender:
         self._producer: AIOKafkaProducer | None = None
         self._closed = False
 
-    async def append(self, records: Sequence[Record]) -> list[Placement]:
+    async def append(self, records: Sequence[Record]) -> Placements:
         """Where each record is, or why it is not known to be anywhere. Raises RATE_LIMITED when too much waits, and
         LOG_UNAVAILABLE after the deadline: the records may or may not have been written then.
         """
-        size = sum(len(record.value) for record in records)
+        size = sum([len(record[2]) for record in records])
         if self._closed:
             raise EsbError(ErrorCode.LOG_UNAVAILABLE, "the gateway is stopping")
         if self._waiting and self._waiting_bytes + size > self._max_waiting_bytes:
@@ -99,7 +110,7 @@ class KafkaAppender:
             self._submitter.cancel()
             await asyncio.wait([self._submitter])
         for call in self._waiting:
-            _answer(call, [ProducerClosed()] * len(call.records))
+            _answer(call, Placements.unknown(len(call.records), ProducerClosed()))
         self._waiting.clear()
         if self._settling:
             await asyncio.wait(self._settling)
@@ -134,7 +145,7 @@ class KafkaAppender:
     async def _submit(self, calls: list[_Call]) -> None:
         """Hand the calls' records to the producer. `_settle` then owns the slot and answers."""
         records = calls[0].records if len(calls) == 1 else [record for call in calls for record in call.records]
-        placements: list[Placement] = [ProducerClosed()] * len(records)
+        placements = Placements.unknown(len(records), ProducerClosed())
         sent: dict[asyncio.Future[Any], Packed] = {}
         failure: Exception | None = None
         try:
@@ -146,7 +157,7 @@ class KafkaAppender:
                         sent[answer] = packed
         except Exception as error:
             failure = error
-            placements = [error] * len(records)
+            placements = Placements.unknown(len(records), error)
         finally:
             settling = asyncio.create_task(self._settle(calls, records, placements, sent, failure))
             self._settling.add(settling)
@@ -156,7 +167,7 @@ class KafkaAppender:
         self,
         calls: list[_Call],
         records: Sequence[Record],
-        placements: list[Placement],
+        placements: Placements,
         sent: dict[asyncio.Future[Any], Packed],
         failure: Exception | None,
     ) -> None:
@@ -172,7 +183,7 @@ class KafkaAppender:
             start = 0
             for call in calls:
                 end = start + len(call.records)
-                _answer(call, placements[start:end])
+                _answer(call, placements if len(calls) == 1 else placements.part(start, end))
                 start = end
 
     async def _connected(self) -> AIOKafkaProducer:
@@ -218,7 +229,7 @@ def unavailable(cause: Exception) -> EsbError:
 
 
 def _place(
-    answer: asyncio.Future[Any], packed: Packed, records: Sequence[Record], placements: list[Placement]
+    answer: asyncio.Future[Any], packed: Packed, records: Sequence[Record], placements: Placements
 ) -> Exception | None:
     """Write down where a batch's records are; the reason where it is not known."""
     failure: Exception | None = None
@@ -232,16 +243,20 @@ def _place(
     elif answer.result() is None or answer.result().offset < 0:
         failure = KafkaError("the broker no longer knows where it put a repeated batch")
     if failure is not None:
-        for index in packed.indexes:
-            placements[index] = failure
+        placements.failures.update(dict.fromkeys(packed.indexes, failure))
         return failure
     offset, timestamp = answer.result().offset, answer.result().timestamp
-    for relative, index in enumerate(packed.indexes):
-        at = timestamp if timestamp != -1 else records[index].timestamp_ms
-        placements[index] = Placed(offset + relative, at)
+    offsets, times_ms = placements.offsets, placements.times_ms
+    for index in packed.indexes:
+        offsets[index] = offset
+        times_ms[index] = timestamp if timestamp != -1 else records[index][3]
+        offset += 1
+    if placements.failures:
+        for index in packed.indexes:
+            del placements.failures[index]
     return None
 
 
-def _answer(call: _Call, placements: list[Placement]) -> None:
+def _answer(call: _Call, placements: Placements) -> None:
     if not call.answer.done():
         call.answer.set_result(placements)
