@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import UNSET
 
 from processors import stream_rules as rules
-from schema.errors import ErrorCode, EsbError
+from schema.errors import ErrorCode, EsbError, bad_input
 from schema.filter.document import to_document
 from schema.filter.typed import parse_filter
 from schema.identifier import IdentifierSource
@@ -206,6 +206,9 @@ class StreamAdmin:
 
 def _changes(said: StreamPatch) -> dict[str, Any]:
     """The columns a patch changes."""
+    for name in ("compression", "cleanup_policy", "event_patterns"):
+        if getattr(said, name) is None:
+            raise bad_input(f"{name} cannot be null; leave it out to keep it", field=name)
     changes: dict[str, Any] = {}
     if said.retention_policy is None:
         changes |= {"retention_time_ms": None, "retention_size_bytes": None}
