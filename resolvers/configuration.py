@@ -1,4 +1,4 @@
-"""Streams as GraphQL says them, in the words of `processors.stream_admin`."""
+"""Streams as GraphQL says them, in the words of `schema.stream_input`."""
 
 from typing import Any
 

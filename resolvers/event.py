@@ -7,6 +7,8 @@ from strawberry import UNSET, Info
 
 from processors.pages import EventPage
 from resolvers.context import Context
+from schema.cursor import Cursor
+from schema.event import Event as Committed
 from schema.graphql.event import EventFields, SignCursor
 from schema.graphql.interfaces import PageInfo
 from schema.graphql.scalars import CursorText
@@ -18,7 +20,8 @@ DEFAULT_PAGE = 50
 class Event(EventFields):
     """One committed event."""
 
-    __init__ = EventFields.__init__  # or the decorator would write one that takes every field
+    def __init__(self, event: Committed, place: Cursor, sign: SignCursor) -> None:
+        super().__init__(event, place, sign)  # said here, or the decorator writes one that takes every field
 
     @strawberry.field(description="the event its causationId names, where the caller may read it")
     async def cause(self, info: Info[Context, None]) -> Annotated["Event", strawberry.lazy("resolvers.event")] | None:

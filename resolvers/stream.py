@@ -14,13 +14,15 @@ from schema.graphql.filters import EventFilter
 from schema.graphql.interfaces import PageInfo
 from schema.graphql.scalars import CursorText, Long
 from schema.graphql.streams import StreamFields
+from schema.stream import Stream as Configured
 
 
 @strawberry.type(description="a named, configured log of events")
 class Stream(StreamFields):
     """A stream."""
 
-    __init__ = StreamFields.__init__  # or the decorator would write one that takes every field
+    def __init__(self, stream: Configured) -> None:
+        super().__init__(stream)  # said here, or the decorator writes one that takes every field
 
     @strawberry.field(description="where a live subscription of it would begin now")
     async def head(self, info: Info[Context, None]) -> CursorText:

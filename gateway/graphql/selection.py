@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from graphql import FieldNode, FragmentDefinitionNode, OperationDefinitionNode, SelectionSetNode
+from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, OperationDefinitionNode, SelectionSetNode
 from strawberry.utils.str_converters import to_camel_case
 
 from resolvers.event import Event
@@ -85,7 +85,7 @@ def _collect(
         if node.directives:
             raise _NotPlain
         if not isinstance(node, FieldNode):
-            fragment = node if hasattr(node, "selection_set") else fragments[node.name.value]  # type: ignore[union-attr]
+            fragment: Any = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
             if fragment.directives:
                 raise _NotPlain
             on = fragment.type_condition

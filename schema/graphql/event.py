@@ -65,7 +65,7 @@ class EventFields(Node, FeedItem):
     @strawberry.field(description="one value, by dotted path: payload.amount")
     def value(self, path: str) -> JSON | None:
         """The value, or null where the path leads nowhere; raises BAD_INPUT for a root that is no field."""
-        return value_at(self.event, path)
+        return JSON(value_at(self.event, path))
 
 
 def event_field(name: str) -> Callable[[Any], Any]:

@@ -1,0 +1,233 @@
+"""GraphQL on a real server, real sockets and a real PostgreSQL: two streams of the tenant acme, one of other."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple, cast
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from websockets.asyncio.client import ClientConnection, connect
+
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.credentials import Credentials
+from gateway.auth.origins import Origins
+from gateway.auth.roles import Roles
+from gateway.auth.tickets import Tickets
+from gateway.auth.token_issuer import TokenIssuer
+from gateway.drain import Drain
+from gateway.graphql.endpoint import GraphQLEndpoint
+from gateway.graphql.limits import ConnectionLimits
+from gateway.request_context import RequestContext
+from gateway.server import Server
+from gateway.telemetry import Tracing
+from gateway.ws.protocol import SocketProtocol
+from processors.admission.admission import Admission
+from processors.admission.canonical import ContentHash
+from processors.live.live import Live
+from processors.query import EventQueries
+from processors.readable import ReadableStreams
+from resolvers.context import Services
+from schema.identifier import IdentifierSource
+from schema.principal import Action
+from schema.stream import Stream
+from store.database import Database
+from store.ledger.reader import EventReader
+from store.log.ledger import LedgerLogs
+from store.log.logs import Logs
+from store.tenants import Tenants
+from store.tickets import TicketRows
+from tests.conformance.engines import ledger_stream
+from tests.world import CODEC, FirstPin, Silent
+
+KEY = b"k" * 32
+ROLES = Roles({"users-only": {Action.READ: ["user-*"], Action.PUBLISH: ["user-*"]}})
+LIMITS = ConnectionLimits(
+    init_timeout_s=0.4, send_timeout_s=1.0, heartbeat_s=0.2, operations_per_connection=5, subscriptions_per_tenant=8
+)
+
+
+class Views:
+    """Streams that stand still, of several tenants."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, list[Stream]] = {}
+
+    async def view(self, tenant: str) -> Any:
+        return View(self.made.get(tenant, []))
+
+    async def refresh(self, tenant: str) -> Any:
+        return await self.view(tenant)
+
+
+class View(NamedTuple):
+    streams: list[Stream]
+    routes: tuple[()] = ()
+
+
+class World:
+    """The running server and clients of it."""
+
+    def __init__(self, services: Services, drain: Drain, endpoint: GraphQLEndpoint, database: Database) -> None:
+        self.services, self.drain, self.endpoint, self.database = services, drain, endpoint, database
+        self.issuer = TokenIssuer(KEY, ROLES)
+        self.port = 0
+        self.app: Starlette
+
+    def token(self, tenant: str = "acme", role: str = "admin", ttl: float = 60) -> str:
+        return self.issuer.issue(tenant, [role], ttl)
+
+    def http(self, **token: Any) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {self.token(**token)}"}
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=10)
+
+    async def ask(self, query: str, variables: dict[str, Any] | None = None, **token: Any) -> dict[str, Any]:
+        async with self.http(**token) as client:
+            answer = await client.post("/graphql", json={"query": query, "variables": variables or {}})
+        assert answer.status_code == 200, answer.text
+        return cast(dict[str, Any], answer.json())
+
+    async def data(self, query: str, variables: dict[str, Any] | None = None, **token: Any) -> Any:
+        answer = await self.ask(query, variables, **token)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    async def code(self, query: str, variables: dict[str, Any] | None = None, **token: Any) -> str:
+        answer = await self.ask(query, variables, **token)
+        return str(answer["errors"][0]["extensions"]["code"])
+
+    async def publish(self, *numbers: int, aggregate: str = "u1", kind: str = "user.created", **more: Any) -> list[Any]:
+        """Events with payload {"n": number}; their receipts."""
+        said = [
+            {"eventType": kind, "aggregateType": "User", "aggregateId": aggregate, "payload": {"n": number}} | more
+            for number in numbers
+        ]
+        query = "mutation($e: [EventInput!]!) { publishEvents(events: $e) { receipts { eventId position cursor } } }"
+        return list((await self.data(query, {"e": said}))["publishEvents"]["receipts"])
+
+    def socket(self, protocol: str = "graphql-transport-ws", **more: Any) -> connect:
+        return connect(f"ws://127.0.0.1:{self.port}/graphql", subprotocols=[protocol], max_size=None, **more)  # type: ignore[list-item]
+
+    @asynccontextmanager
+    async def opened(self, init: dict[str, Any] | None = None, **token: Any) -> AsyncIterator["Client"]:
+        async with self.socket() as raw:
+            client = Client(raw)
+            await client.say(
+                "connection_init", payload={"authorization": f"Bearer {self.token(**token)}"} | (init or {})
+            )
+            assert (await client.hear())["type"] == "connection_ack"
+            yield client
+
+    async def idle(self) -> None:
+        """Until no live subscription is left."""
+        async with asyncio.timeout(5):
+            while self.services.live.subscriptions or self.endpoint.subscriptions():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+class Client:
+    """A client that speaks graphql-transport-ws by hand."""
+
+    def __init__(self, raw: ClientConnection) -> None:
+        self.raw = raw
+
+    async def say(self, kind: str, **more: Any) -> None:
+        await self.raw.send(json.dumps({"type": kind, **more}))
+
+    async def subscribe(self, query: str, id: str = "1", extensions: Any = None, **variables: Any) -> None:
+        payload = {"query": query, "variables": variables} | ({"extensions": extensions} if extensions else {})
+        await self.say("subscribe", id=id, payload=payload)
+
+    async def hear(self, within: float = 5) -> dict[str, Any]:
+        async with asyncio.timeout(within):
+            return cast(dict[str, Any], json.loads(await self.raw.recv()))
+
+    async def next(self) -> Any:
+        message = await self.hear()
+        assert message["type"] == "next", message
+        return message["payload"]
+
+    async def closed(self, within: float = 5) -> int | None:
+        async with asyncio.timeout(within):
+            await self.raw.wait_closed()
+        return self.raw.close_code
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        database = Database(database_url)
+        await database.start()
+        stack.push_async_callback(database.close)
+        tenants, drain, views = Tenants(database), Drain(), Views()
+        commits: list[Any] = []
+        ledger = LedgerLogs(database, tenants, lambda commit: [listen(commit) for listen in commits] and None)
+        await ledger.start()
+        stack.push_async_callback(ledger.close)
+        logs = Logs(ledger.get, tenants, {})
+        reader, readable = EventReader(database), ReadableStreams(views)
+        live = Live(reader, logs, tenants, CODEC)
+        commits.append(live.on_commit)
+        await live.start()
+        stack.push_async_callback(live.stop)
+        users = await ledger_stream(database, tenants)
+        orders = await ledger_stream(database, tenants, name="order-events", number=2)
+        theirs = await ledger_stream(database, tenants, tenant="other", number=3)
+        views.made["acme"] = [
+            msgspec.structs.replace(users, event_patterns=("user.**",)),
+            msgspec.structs.replace(orders, event_patterns=("order.**",)),
+        ]
+        views.made["other"] = [msgspec.structs.replace(theirs, event_patterns=("user.**",))]
+        admission = Admission(
+            views=views,
+            pins=FirstPin(),
+            logs=logs,
+            codec=CODEC,
+            hashes=ContentHash(b"h" * 32),
+            recorder=Silent(),
+            identifiers=IdentifierSource(),
+        )
+        services = Services(
+            admission=admission,
+            streams=cast(Any, None),
+            readable=readable,
+            events=EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5),
+            live=live,
+            codec=CODEC,
+        )
+        authenticator = Authenticator(signing_key=KEY, roles=ROLES)
+        tickets = Tickets(TicketRows(database))
+        origins = Origins(["https://app.example"])
+        endpoint = GraphQLEndpoint(
+            services=services,
+            authenticator=authenticator,
+            credentials=Credentials(authenticator, tickets, origins),
+            origins=origins,
+            dev_token=lambda _: None,
+            tracing=Tracing(),
+            drain=drain,
+            connection_limits=LIMITS,
+        )
+        await endpoint.start()
+        stack.push_async_callback(endpoint.stop)
+        made = World(services, drain, endpoint, database)
+        app = Starlette(routes=endpoint.routes(), middleware=[Middleware(RequestContext)])
+        made.app = app
+        config = uvicorn.Config(app, ws=SocketProtocol, lifespan="off", log_config=None, timeout_graceful_shutdown=3)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        made.port = listener.getsockname()[1]
+        server = Server(config, drain)
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            yield made
+        finally:
+            server.should_exit = True
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait_for(serving, 10)
