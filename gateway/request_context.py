@@ -37,6 +37,7 @@ class RequestContext:
             nonlocal started
             if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
                 started = True
+                message.setdefault("headers", [])  # optional in ASGI; a WebSocket is mostly accepted without
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 

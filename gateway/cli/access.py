@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
+
 from gateway.auth.roles import Roles
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.settings import Settings
 from store.database import Database
 from store.embedded import EmbeddedPostgres, attach
+from store.keys import Keys
 
 
 @asynccontextmanager
@@ -30,15 +33,22 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
 @asynccontextmanager
 async def token_issuer(settings: Settings) -> AsyncIterator[TokenIssuer]:
     """Makes tokens with the installation's own key; brings the database up to date first, where no gateway ever ran."""
-    from store.keys import Keys
-    from store.migrate import current, newest, upgrade
-
     async with database_url(settings) as dsn:
-        if await asyncio.to_thread(current, dsn) != newest():
-            await asyncio.to_thread(upgrade, dsn, settings.postgres_reader_role)
-        database = Database(dsn, reader_role=settings.postgres_reader_role, max_size=1)
-        await database.start()
         try:
-            yield TokenIssuer((await Keys.load(database, settings.secrets)).signing, Roles(settings.roles))
-        finally:
-            await database.close()
+            signing = await _signing_key(dsn, settings)
+        except asyncpg.UndefinedTableError:
+            # only here: alembic takes seconds to import, and tokens are made in scripts
+            from store.migrate import upgrade
+
+            await asyncio.to_thread(upgrade, dsn, settings.postgres_reader_role)
+            signing = await _signing_key(dsn, settings)
+        yield TokenIssuer(signing, Roles(settings.roles))
+
+
+async def _signing_key(dsn: str, settings: Settings) -> bytes:
+    database = Database(dsn, reader_role=settings.postgres_reader_role, max_size=1)
+    await database.start()
+    try:
+        return (await Keys.load(database, settings.secrets)).signing
+    finally:
+        await database.close()
