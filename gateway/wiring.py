@@ -28,6 +28,7 @@ from gateway.probes import Check, Readiness
 from gateway.rest.guard import Guard
 from gateway.rest.publishing import PublishingApi
 from gateway.rest.reading import ReadingApi
+from gateway.rest.routing import RoutingApi
 from gateway.rest.stream_ids import StreamIds
 from gateway.rest.streams import StreamApi
 from gateway.rest.tickets import TicketApi
@@ -260,6 +261,7 @@ async def _edge(
         PublishingApi(services.admission, services.codec),
         ReadingApi(services.events, ids, services.codec),
         StreamApi(services.streams, ids),
+        RoutingApi(services.streams, services.admission),
         TicketApi(tickets),
     )
     return Gateway(

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from gateway.auth.tickets import Ticket
 from gateway.problems import PROBLEM_JSON
 from gateway.rest.publishing import BatchBody, ReceiptBody, ReportBody
+from gateway.rest.routing import ExplanationBody, RouteInput, RouteListBody
 from gateway.rest.streams import StreamListBody
 from processors.stream_admin import StreamInput, StreamPatch
 from schema.errors import ErrorCode
@@ -17,7 +18,20 @@ from schema.event import MAX_BATCH_BYTES, MAX_EVENT_BYTES, MAX_PAGE, Envelope
 from schema.input import EventInput
 
 _TEMPLATE = "#/components/schemas/{name}"
-_TYPES = (EventInput, Envelope, ReceiptBody, BatchBody, ReportBody, StreamInput, StreamPatch, StreamListBody, Ticket)
+_TYPES = (
+    EventInput,
+    Envelope,
+    ReceiptBody,
+    BatchBody,
+    ReportBody,
+    StreamInput,
+    StreamPatch,
+    StreamListBody,
+    Ticket,
+    RouteInput,
+    RouteListBody,
+    ExplanationBody,
+)
 
 _PLACE = {
     "stream": {"type": "string"},
@@ -115,6 +129,18 @@ def _paths() -> dict[str, Any]:
                 "A page of its events, in log order",
                 {"200": _list("events", "Event", as_of={"type": "string"})},
                 parameters=[stream, *page, where, order],
+            )
+        },
+        "/api/v1/routes": {
+            "get": _operation("The routing rules, in the order they are asked", {"200": "RouteListBody"}),
+            "post": _operation("Create a routing rule", {"201": "RouteBody"}, body="RouteInput"),
+        },
+        "/api/v1/routes/{route_id}": {
+            "delete": _operation("Delete a routing rule", {"200": "RouteBody"}, parameters=[_path("route_id")])
+        },
+        "/api/v1/routes/explain": {
+            "post": _operation(
+                "Which stream would take this event, and why", {"200": "ExplanationBody"}, body="EventInput"
             )
         },
         "/api/v1/tickets": {

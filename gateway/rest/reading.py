@@ -40,7 +40,7 @@ class ReadingApi:
         return Response(event_with_cursor(found.event, cursor), media_type=BODY_JSON)
 
     async def stream_events(self, principal: Principal, request: Request) -> Response:
-        """A page of a stream's events: `limit`, `after`, `where` (a filter as JSON), `order` asc (as committed) or desc."""
+        """A page of a stream's events: `limit`, `after`, `where` (a filter as JSON), `order` asc or desc."""
         stream = await self._streams.find(principal, request.path_params["stream_id"])
         asked = request.query_params
         page = await self._events.page(
