@@ -17,9 +17,9 @@ class Order(Enum):
 
 
 class Bounds(NamedTuple):
-    """What of a pinned read is left. Ascending: from `ledger` and `index` on; descending: before them.
+    """What of a pinned read is left. Ascending: from `ledger` and `indexed` on; descending: before them.
 
-    `ledger`, `ledger_end`: positions; `index`, `index_end`: places of the Kafka engine's index; the ends are those of
+    `ledger`, `ledger_end`: positions; `indexed`, `indexed_end`: places of the Kafka engine's index; the ends are those of
     the first page. `at_ms`: milliseconds since 1970 of the newest ledger event then.
     """
 
@@ -27,24 +27,24 @@ class Bounds(NamedTuple):
     order: Order
     ledger: int
     ledger_end: int
-    index: int
-    index_end: int
+    indexed: int
+    indexed_end: int
     at_ms: int
 
     def page_cursor(self) -> PageCursor:
         """The bounds as they travel to the client and back."""
         return PageCursor(
-            self.epoch, self.ledger_end, (self.order.value, self.ledger, self.index, self.index_end, self.at_ms)
+            self.epoch, self.ledger_end, (self.order.value, self.ledger, self.indexed, self.indexed_end, self.at_ms)
         )
 
     @classmethod
     def of(cls, page: PageCursor, order: Order) -> "Bounds":
         """The bounds a client brought back; raises BAD_INPUT when they are from a read in the other order."""
         match page.last:
-            case (str(letter), int(ledger), int(index), int(index_end), int(at_ms)):
+            case (str(letter), int(ledger), int(indexed), int(indexed_end), int(at_ms)):
                 if letter != order.value:
                     raise bad_input("`after` is from a read in the other order")
-                return cls(page.epoch, order, ledger, page.as_of, index, index_end, at_ms)
+                return cls(page.epoch, order, ledger, page.as_of, indexed, indexed_end, at_ms)
         raise bad_input("`after` is not from a page of events")
 
 

@@ -206,10 +206,10 @@ class EventQueries:
         self, tenant: Tenant, sources: _Sources, where: Filter | None, bounds: Bounds, limit: int, deadline: float
     ) -> Scan:
         if not sources.kafka:
-            return Scan([], bounds.index_end if bounds.order is Order.ASC else 1, [])
+            return Scan([], bounds.indexed_end if bounds.order is Order.ASC else 1, [])
         keys = [stream.key for stream in sources.kafka]
         scan = partial(self._reader.scan_indexed, tenant, streams=keys, where=where, order=_WALK[bounds.order])
-        return await _walk(scan, bounds.order, bounds.index, bounds.index_end, limit, deadline)
+        return await _walk(scan, bounds.order, bounds.indexed, bounds.indexed_end, limit, deadline)
 
     async def _merged(
         self,
@@ -227,7 +227,7 @@ class EventQueries:
         if found > len(chosen):
             end, has_next = marks[-1], True
         else:
-            end = bounds._replace(ledger=ledger.reached, index=index.reached)
+            end = bounds._replace(ledger=ledger.reached, indexed=index.reached)
             has_next = not _is_done(end)
         sign = partial(self._codec.encode_page, tenant.name)
         if has_next and not chosen:
@@ -251,7 +251,7 @@ class EventQueries:
 
     async def _as_of(self, tenant: Tenant, sources: _Sources, bounds: Bounds) -> Cursor:
         kafka = [
-            (stream.key, await self._reader.offsets_before(tenant, stream.key, stream.partitions, bounds.index_end))
+            (stream.key, await self._reader.offsets_before(tenant, stream.key, stream.partitions, bounds.indexed_end))
             for stream in sources.kafka
         ]
         return Cursor(bounds.epoch, bounds.ledger_end, bounds.at_ms, tuple(kafka))
@@ -319,7 +319,7 @@ def _merge(bounds: Bounds, ledger: Scan, index: Scan, first: int) -> tuple[list[
             chosen.append(ledger.events[at])
             at += 1
         else:
-            mark = mark._replace(index=index.places[of] + step)
+            mark = mark._replace(indexed=index.places[of] + step)
             chosen.append(index.events[of])
             of += 1
         marks.append(mark)
@@ -334,8 +334,8 @@ def _goes_first(order: Order, one: Event, other: Event) -> bool:
 
 def _is_done(left: Bounds) -> bool:
     if left.order is Order.ASC:
-        return left.ledger >= left.ledger_end and left.index >= left.index_end
-    return left.ledger <= 1 and left.index <= 1
+        return left.ledger >= left.ledger_end and left.indexed >= left.indexed_end
+    return left.ledger <= 1 and left.indexed <= 1
 
 
 def _place_of(tenant: Tenant, event: Event, stream: Stream | None) -> Cursor:

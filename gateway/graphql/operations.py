@@ -142,7 +142,7 @@ class Operations:
         if cost > self._limits.cost:
             raise EsbError(
                 ErrorCode.TOO_COMPLEX,
-                f"the operation may return {cost} objects, and at most {self._limits.cost} may be; ask for shorter pages",
+                f"the operation may return {cost} objects, at most {self._limits.cost} are allowed; ask for less",
                 details={"cost": cost, "limit": self._limits.cost},
             )
         return cost
