@@ -164,28 +164,32 @@ async def test_a_lock_held_by_a_frozen_gateway_is_freed(ledger: Process, databas
 
 async def test_connections_cut_under_load_lose_and_repeat_nothing(ledger: Process, database_url: str) -> None:
     admin = await asyncpg.connect(database_url)
-    done = asyncio.Event()
-
-    async def cut() -> None:
-        while not done.is_set():
-            await admin.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = current_database() and application_name = 'esb'"
-            )
-            await asyncio.sleep(0.05)
+    done = False
+    published = 0
 
     async def publish(name: str) -> None:
-        for number in range(1, 31):
+        nonlocal published
+        number = 0
+        while not done:
+            number += 1
+            published += 1
             (outcome,) = await ledger.log.append([one(ledger, name)])
             assert isinstance(outcome, list)
             assert outcome[0].sequence_number == number
 
-    cutting = asyncio.create_task(cut())
-    await asyncio.gather(*[publish(f"u{n}") for n in range(10)])
-    done.set()
-    await cutting
+    publishing = [asyncio.create_task(publish(f"u{n}")) for n in range(10)]
+    for _ in range(8):
+        before = published
+        while published < before + 30:
+            await asyncio.sleep(0.01)
+        await admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name = 'esb'"
+        )
+    done = True
+    await asyncio.gather(*publishing)
     await admin.close()
-    assert await ledger.reader.head(ledger.tenant) == 301
+    assert await ledger.reader.head(ledger.tenant) == published + 1
 
 
 async def test_a_database_that_is_gone_is_said_in_bounded_time(database_url: str) -> None:
