@@ -101,6 +101,13 @@ def test_failures_say_why_and_do_not_match(text: str, kind: Failure) -> None:
     assert not holds(f"!(({text}) == 1)")
 
 
+@pytest.mark.parametrize("path", ["n", "tags", "nothing", "missing", "tags[0].deeper"])
+@pytest.mark.parametrize("method", ["startsWith", "endsWith", "contains"])
+def test_a_text_method_of_another_type_is_neither_true_nor_false(path: str, method: str) -> None:
+    assert not holds(f"event.payload.{path}.{method}('vip')")
+    assert not holds(f"!event.payload.{path}.{method}('vip')")
+
+
 def test_a_text_cannot_grow_without_bound() -> None:
     doubled = compile_expression(parse_expression("state.s + state.s", {"event", "state"}))
     with pytest.raises(ExpressionError) as failed:
