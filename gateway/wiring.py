@@ -8,11 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple, Protocol
 
-from processors.stream_admin import StreamAdmin
-from processors.stream_admin import Topics as TopicsPort
-from store.keys import Keys
-from store.registry import Registry, StreamCache
-
 from gateway.app import Gateway
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.credentials import Credentials
@@ -40,17 +35,21 @@ from processors.admission.canonical import ContentHash
 from processors.live.live import Live, LiveLimits
 from processors.query import EventQueries
 from processors.readable import ReadableStreams
+from processors.stream_admin import StreamAdmin
+from processors.stream_admin import Topics as TopicsPort
 from resolvers.context import Services
 from schema.cursor import CursorCodec
 from schema.identifier import IdentifierSource
 from schema.stream import StreamEngine
 from store.database import Database
 from store.embedded import EmbeddedPostgres
+from store.keys import Keys
 from store.ledger.answer import Commit
 from store.ledger.reader import EventReader
 from store.log.ledger import LedgerLogs
 from store.log.logs import Logs, MakeLog
-from store.migrate import upgrade
+from store.registry import Registry, StreamCache
+from store.schema_state import bring_up_to_date
 from store.signals.port import Signals, log_topic
 from store.tenants import Tenants
 from store.tickets import TicketRows
@@ -145,7 +144,7 @@ async def _store(settings: Settings, stack: AsyncExitStack) -> _Store:
         server = EmbeddedPostgres(settings.data_dir, reader_role=settings.postgres_reader_role)
         stack.push_async_callback(server.stop)
         dsn = await server.start()
-    await asyncio.to_thread(upgrade, dsn, settings.postgres_reader_role)
+    await bring_up_to_date(dsn, settings.postgres_reader_role)
     database = Database(dsn, reader_role=settings.postgres_reader_role)
     await database.start()
     stack.push_async_callback(database.close)

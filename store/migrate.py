@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from store.routines import ROUTINES
+from store.schema_state import fingerprint
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -39,6 +40,7 @@ def upgrade(dsn: str, reader_role: str = "esb_reader") -> None:
         command.upgrade(_config(connection, reader_role), "head")
         for routine in ROUTINES:
             connection.exec_driver_sql(routine.read_text(encoding="utf-8"))
+        connection.exec_driver_sql(f"comment on table alembic_version is '{fingerprint()}'")
 
     _run(dsn, work)
 

@@ -1,6 +1,5 @@
 """How the command line gets at an installation's database and makes tokens, whether or not a gateway runs."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from gateway.settings import Settings
 from store.database import Database
 from store.embedded import EmbeddedPostgres, attach
 from store.keys import Keys
+from store.schema_state import bring_up_to_date
 
 
 @asynccontextmanager
@@ -37,10 +37,7 @@ async def token_issuer(settings: Settings) -> AsyncIterator[TokenIssuer]:
         try:
             signing = await _signing_key(dsn, settings)
         except asyncpg.UndefinedTableError:
-            # only here: alembic takes seconds to import, and tokens are made in scripts
-            from store.migrate import upgrade
-
-            await asyncio.to_thread(upgrade, dsn, settings.postgres_reader_role)
+            await bring_up_to_date(dsn, settings.postgres_reader_role)
             signing = await _signing_key(dsn, settings)
         yield TokenIssuer(signing, Roles(settings.roles))
 
