@@ -108,7 +108,8 @@ class LiveSubscription:
                     feed.look_back()
             if self._error is not None:
                 await self.aclose()
-                raise self._error
+                # One failure may end many: without this its traceback would grow with each of them.
+                raise self._error.with_traceback(None)
             if self._caught_up and self._buffer and not gathered:
                 await self._gather()
                 gathered = True

@@ -63,7 +63,7 @@ class Tailer:
     def attach(self, listener: Listener) -> None:
         """Hand over every event after `ring.place` as it is now. Raises what ended the following, if it has ended."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         self._matcher.add(listener)
 
     def detach(self, listener: Listener) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.live import backoff
-from processors.live.items import CaughtUp, Delivered
+from processors.live.items import CaughtUp, Delivered, Gap
 from processors.live.live import Live, LiveLimits
-from processors.live.request import Edge, Start
+from processors.live.request import MIN_BUFFER_BYTES, Edge, Overflow, Start
 from processors.live.ring import EVENT_OVERHEAD_BYTES
 from processors.live.subscription import LiveSubscription
 from schema.cursor import Cursor
@@ -159,3 +159,20 @@ async def test_a_cursor_that_does_not_know_the_stream_yet_starts_at_its_time() -
     await live.stop()
     found = [item.event.recorded_at.second for item in items if isinstance(item, Delivered)]
     assert sorted(found) == [4, 5, 6]
+
+
+async def test_a_gap_passes_what_was_dropped_of_every_partition() -> None:
+    logs = Logs()
+    live = Live(logs, logs, logs, CODEC)
+    await live.start()
+    asked = request(streams=(KAFKA,), overflow=Overflow.DROP_OLDEST, buffer_bytes=MIN_BUFFER_BYTES)
+    async with await live.subscribe(asked) as subscription:
+        await anext(subscription)
+        for number in range(40):
+            logs.partitioned.commit(number % 2)
+        await turns(400)
+        gap, *kept = await anext(subscription)
+    await live.stop()
+    assert isinstance(gap, Gap)
+    assert gap.dropped + len(kept) == 40
+    assert sum(sum(offsets) for _, offsets in gap.cursor.kafka) == gap.dropped

@@ -108,6 +108,20 @@ async def test_a_truncated_past_is_said_not_skipped(live: Live, ledger: MemoryLe
     assert live.subscriptions == 0
 
 
+async def test_the_past_is_not_over_before_the_logs_head_even_if_this_process_lags_behind_it(
+    ledger: MemoryLedger,
+) -> None:
+    live = live_over(ledger, poll_seconds=60)
+    await live.start()
+    async with await live.subscribe(request()) as first:
+        await anext(first)
+        ledger.commit(3)
+        async with await live.subscribe(request(start=Edge.BEGINNING)) as second:
+            items = [*await anext(second), *await anext(second)]
+    assert [type(item) for item in items] == [Delivered] * 3 + [CaughtUp]
+    await live.stop()
+
+
 async def test_what_waits_from_the_past_comes_before_what_is_live(live: Live, ledger: MemoryLedger) -> None:
     ledger.commit(9)
     async with await live.subscribe(request(start=Edge.BEGINNING, max_events=2)) as subscribed:
@@ -339,6 +353,32 @@ async def test_draining_ends_everyone_with_a_cursor_and_refuses_newcomers(live: 
             assert CODEC.decode(TENANT, caught.value.details["cursor"]).position == at
         assert await code(live) == ErrorCode.LOG_UNAVAILABLE
     assert live.subscriptions == 0
+
+
+async def test_draining_also_ends_who_waits_for_a_fuller_message(live: Live, ledger: MemoryLedger) -> None:
+    async with await live.subscribe(request(max_wait_ms=10_000)) as subscribed:
+        await anext(subscribed)
+        live.on_commit(ledger.commit(1))
+        waiting = asyncio.create_task(anext(subscribed))  # type: ignore[arg-type]
+        await turns()
+        await live.stop()
+        with pytest.raises(Draining):
+            async with asyncio.timeout(5):
+                await waiting
+
+
+async def test_who_catches_up_is_told_when_the_log_cannot_be_followed_any_more(
+    live: Live, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.commit(3)
+    async with await live.subscribe(request(start=Edge.BEGINNING)) as subscribed:
+        monkeypatch.setattr(subscribed._feeds[0]._tailer.source, "tail", None)
+        live.on_commit(ledger.commit(1))
+        await subscribed._feeds[0]._tailer._task
+        with pytest.raises(EsbError) as caught:
+            async with asyncio.timeout(5):
+                await anext(subscribed)
+        assert caught.value.code == ErrorCode.INTERNAL
 
 
 async def test_closing_in_the_middle_of_reading_leaves_nothing(
