@@ -163,7 +163,6 @@ class LiveSubscription:
     def _drop(self, entry: Entry) -> None:
         entry.feed.drop(entry.event)
         self._dropped += 1
-        self._recorder.overflowed(self.request.overflow, 1)
 
     def _detach(self) -> None:
         for feed in self._feeds:
@@ -204,6 +203,7 @@ class LiveSubscription:
             for feed in self._feeds:
                 feed.admit_drops()
             items.append(Gap(self.cursor, self._dropped))
+            self._recorder.overflowed(self.request.overflow, self._dropped)
             self._dropped = 0
         entries = self._buffer.take(self.request.max_events - len(items))
         items.extend(self._show(entry.feed, entry.event) for entry in entries)
