@@ -7,9 +7,10 @@ ever read as Python.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schema.filter import values
+from schema.filter import computing, values
 from schema.filter.ast import FIELDS, FieldKind
 from schema.filter.expression import Expression
+from schema.filter.failure import ExpressionError
 from schema.filter.syntax import (
     Binary,
     Call,
@@ -24,7 +25,6 @@ from schema.filter.syntax import (
     Path,
     Unary,
 )
-from schema.filter.values import ExpressionError
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
@@ -92,11 +92,11 @@ class _Source:
             case Index(target, key):
                 return self._call(values.index, self.value(target), self.value(key))
             case Unary("-", operand):
-                return self._call(values.negate, self.value(operand))
+                return self._call(computing.negate, self.value(operand))
             case Unary(_, operand):
                 return f"(not {self._call(values.truth, self.value(operand))})"
             case Binary(op, left, right):
-                return self._call(values.BINARY[op], self.value(left), self.value(right))
+                return self._call(computing.BINARY[op], self.value(left), self.value(right))
             case Logic(op, items):
                 function = values.all_of if op == "&&" else values.any_of
                 return self._call(function, *(f"lambda: {self.value(item)}" for item in items))
@@ -104,7 +104,7 @@ class _Source:
                 condition = self._call(values.truth, self.value(test))
                 return f"({self.value(then)} if {condition} else {self.value(other)})"
             case Call(function_name, arguments):
-                return self._call(values.CALLS[function_name], *map(self.value, arguments))
+                return self._call(computing.CALLS[function_name], *map(self.value, arguments))
             case ListOf(items):
                 return "[" + ", ".join(map(self.value, items)) + "]"
             case MapOf(entries):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from schema.event import Event
 from schema.filter.evaluate import evaluate
 from schema.filter.expression import parse_expression
+from schema.filter.failure import ExpressionError, Failure
 from schema.filter.python import compile_filter
 from schema.filter.typed import parse_filter
-from schema.filter.values import ExpressionError, Failure
 from tests.property.schema.filtering import payload_event
 
 # Every key has one type, so that nothing compares across types (where CEL fails and we say false); each may be missing.

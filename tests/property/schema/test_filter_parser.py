@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event
 from schema.filter.expression import parse_expression
+from schema.filter.failure import ExpressionError
 from schema.filter.normal import fingerprint
 from schema.filter.pattern import TypePattern, literalness, validate_pattern
 from schema.filter.python import compile_expression, compile_filter
 from schema.filter.sql import compile_sql
-from schema.filter.storable import document_problem
 from schema.filter.typed import parse_filter
-from schema.filter.values import ExpressionError
 from tests.property.schema.filtering import events, expressions, filters, names, patterns
 
 PIECES = [
@@ -196,10 +195,3 @@ def test_any_text_is_a_pattern_or_bad_input(text: str) -> None:
         validate_pattern(text)
     except EsbError as error:
         bad_input(error)
-
-
-@settings(max_examples=300, deadline=None)
-@given(raw=st.one_of(st.binary(max_size=30), st.text(max_size=30).map(str.encode)))
-def test_any_bytes_are_storable_or_not(raw: bytes) -> None:
-    problem = document_problem(raw)
-    assert problem is None or isinstance(problem, str)

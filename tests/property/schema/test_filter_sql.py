@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from schema.filter.document import to_document
 from schema.filter.normal import fingerprint, normalise
 from schema.filter.python import compile_filter
 from schema.filter.sql import SqlFilter, compile_sql
+from schema.filter.storable import document_problem
 from schema.filter.typed import parse_filter
 from tests.property.schema.filtering import CONSTANT_NUMBERS, KEYS, NUMBERS, TEXTS, events, filters, payload_event
 from tests.services.postgres import Databases
@@ -100,6 +102,34 @@ CONTAINERS = [
     *("[9007199254740993]", "[9007199254740992]", '["a", null]', '["a"]', '{"a":1,"b":1}'),
 ]
 OPS = ["eq", "ne", "gt", "gte", "lt", "lte", "startsWith", "contains"]
+
+
+spelled_numbers = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "-"]),
+    st.sampled_from(["0", "1", "9" * 308, "123"]),
+    st.sampled_from(["", ".0", ".5", "." + "0" * 16000 + "1", "." + "1" * 16383, "." + "1" * 16384]),
+    st.one_of(st.just(""), st.builds("{}{}".format, st.sampled_from(["e", "E-", "e-"]), st.integers(0, 20000))),
+)
+odd_texts = st.sampled_from([r"\u0000", r"\\u0000", r"\ud83d\ude00", r"\ud800", "e-1234", "\x7f", "\u2028"])
+odd_documents = st.one_of(
+    spelled_numbers,
+    odd_texts.map(lambda text: f'{{"{text}": ["{text}"]}}'),
+    st.sampled_from([127, 128, 129, 900]).map(lambda depth: "[" * depth + "]" * depth),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(raws=st.lists(odd_documents, min_size=1, max_size=10))
+def test_what_can_be_stored_can_be_read_by_postgresql(ask: Ask, raws: list[str]) -> None:
+    rows = []
+    for raw in raws:
+        try:
+            if document_problem(raw.encode(), orjson.loads(raw)) is None:
+                rows.append(payload_event('{"a":' + raw + "}"))
+        except orjson.JSONDecodeError:
+            continue
+    assert_agreement(ask, rows, parsed([{"payload": [{"path": "a", "gt": 0}]}, {"payload": [{"path": "a", "eq": 0}]}]))
 
 
 def each_way(constant: Any) -> Iterator[dict[str, Any]]:

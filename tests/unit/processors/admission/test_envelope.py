@@ -53,6 +53,8 @@ def code(**more) -> ErrorCode:
         {"metadata": msgspec.Raw(b'{"a":"\\u0000"}')},
         {"payload": msgspec.Raw(b'"\\u0000"')},
         {"payload": msgspec.Raw(b'{"a":"\\\\\\u0000"}')},
+        {"payload": msgspec.Raw(b'{"a":1e-20000}')},
+        {"payload": msgspec.Raw(b"[" * 900 + b"]" * 900)},
         {"payload": msgspec.Raw(b'"\\ud800"')},
         {"payload": msgspec.Raw(b"1e400")},
         {"payload": msgspec.Raw(b"\xff")},

@@ -6,9 +6,9 @@ import pytest
 from schema.errors import ErrorCode, EsbError
 from schema.filter.evaluate import evaluate
 from schema.filter.expression import parse_expression
+from schema.filter.failure import ExpressionError, Failure
 from schema.filter.python import compile_expression, compile_filter
 from schema.filter.typed import parse_filter
-from schema.filter.values import ExpressionError, Failure
 from tests.unit.schema.filter.test_typed import event
 
 PAYLOAD = {
