@@ -49,9 +49,9 @@ def decoded(decoder: "msgspec.json.Decoder[_T]", body: bytes | msgspec.Raw, what
     except msgspec.ValidationError as error:
         raise bad_input(f"{what}: {_explained(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise bad_input(f"the body is not JSON: {error}") from None
+        raise bad_input(f"{what} is not JSON: {error}") from None
     except RecursionError:
-        raise bad_input("the body is nested too deeply") from None
+        raise bad_input(f"{what} is nested too deeply") from None
 
 
 def converted(document: object, kind: type[_T], what: str) -> _T:

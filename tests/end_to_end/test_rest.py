@@ -149,6 +149,11 @@ def test_a_question_that_means_nothing_is_400(acme: Tenant, query: str, code: st
     assert problem(acme.http.get(f"{acme.events}?{query}")) == (400, code)
 
 
+@pytest.mark.parametrize("event_id", ["evt_none", "%00", "%ff", "x" * 5000, "%ed%a0%80"])
+def test_an_id_of_no_event_is_404(acme: Tenant, event_id: str) -> None:
+    assert problem(acme.http.get(f"/events/{event_id}")) == (404, "NOT_FOUND")
+
+
 def test_tenants_do_not_see_each_other(acme: Tenant, other: Tenant) -> None:
     receipt = acme.http.post("/events", json=EVENT).json()
     assert problem(other.http.get(f"/events/{receipt['event_id']}")) == (404, "NOT_FOUND")
