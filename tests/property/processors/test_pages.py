@@ -144,9 +144,9 @@ def test_every_event_comes_once(
             try:
                 page = await queries.page(ADMIN, streams=names, where=WANTED, first=first, after=after, order=order)
             except EsbError as error:
-                assert error.code is ErrorCode.TOO_COMPLEX
-                assert error.details is not None
-                after = error.details["cursor"]
+                if error.code is not ErrorCode.TOO_COMPLEX:
+                    raise
+                after = (error.details or {})["cursor"]
                 continue
             assert len(page.events) <= first
             seen += page.events
