@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_REST_S = 0.2
 _LONGEST_REST_S = 15.0
+_GRACE_S = 3.0
 
 
 class Turn:
@@ -85,14 +86,22 @@ class Rota:
         self._turns: dict[str, Turn] = {}
         self._resting: dict[str, tuple[float, float]] = {}
         self._bell = asyncio.Event()
+        self._stopping = False
         self._worker = Worker(prefix, self._run)
 
     async def start(self) -> None:
         """Begin. May be called twice."""
+        self._stopping = False
         await self._worker.start()
 
     async def stop(self) -> None:
-        """End every turn, give the leases back. May be called twice."""
+        """Let every turn finish what is in hand, for a few seconds; give the leases back. May be called twice."""
+        # A transaction cut short would hold up the topics' readers until Kafka times it out.
+        self._stopping = True
+        for turn in self._turns.values():
+            turn.wake.set()
+        if self._serving:
+            await asyncio.wait(set(self._serving.values()), timeout=_GRACE_S)
         await self._worker.stop()
 
     @property
@@ -144,7 +153,7 @@ class Rota:
     def _fill(self) -> None:
         now = time.monotonic()
         for name in [name for name in self._waiting if name not in self._serving]:
-            if len(self._serving) >= self._slots:
+            if self._stopping or len(self._serving) >= self._slots:
                 return
             until, _ = self._resting.get(name, (0.0, 0.0))
             del self._waiting[name]
@@ -180,4 +189,4 @@ class Rota:
 
     def _is_over(self, turn: Turn) -> bool:
         waited_for = bool(self._waiting) and len(self._serving) >= self._slots
-        return not turn.lease.valid or (waited_for and time.monotonic() - turn.began > self._slice_s)
+        return self._stopping or not turn.lease.valid or (waited_for and time.monotonic() - turn.began > self._slice_s)

@@ -9,9 +9,14 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
+
 from schema.stream import Stream
 from tests.relaying import World, assert_exactly_once, consume, rows, unique, world
 from tests.services.external import Service
+
+# The backends that wait for a row, not for the ledger's advisory lock.
+WAITING = "select distinct pid from pg_locks where not granted and locktype in ('transactionid', 'tuple')"
 
 PROCESS = Path(__file__).with_name("worker_process.py")
 ROOT = PROCESS.parents[2]
@@ -95,6 +100,43 @@ async def test_a_relay_killed_again_and_again(database_url: str, kafka_servers: 
         await publishing
         async with worker("relay", database_url, kafka_servers):
             await until(place, f"relay:{tenant}", last + 1)
+        found = await consume(kafka_servers, stream.topic, 3, last)
+
+    assert_exactly_once(found, last)
+
+
+@contextlib.asynccontextmanager
+async def checkpoint_held(database_url: str, name: str) -> AsyncIterator[None]:
+    """Begins when a worker's save waits for the checkpoint's row: what it did before is done, and not yet noted."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("select from checkpoints where name = $1 for update", name)
+            async with asyncio.timeout(30):
+                while not await connection.fetch(WAITING):  # noqa: ASYNC110 - it is asked, not told
+                    await asyncio.sleep(0.01)
+            yield
+            # The server would still carry out the statement of a client that is gone.
+            for row in await connection.fetch(WAITING):
+                await connection.execute("select pg_terminate_backend($1)", row["pid"])
+    finally:
+        await connection.close()
+
+
+async def test_a_relay_killed_between_kafkas_commit_and_its_own_note(database_url: str, kafka_servers: str) -> None:
+    tenant, last = unique(), 5_000
+    name = f"relay:{tenant}"
+    async with world(database_url) as place:
+        stream = await place.stream(tenant)
+        publishing = asyncio.create_task(publish_all(place, stream, last, 0.1))
+        for _ in range(3):
+            async with worker("relay", database_url, kafka_servers) as relay:
+                await until(place, name, await relayed(place, name) + 1)
+                async with checkpoint_held(database_url, name):
+                    await relay.kill()
+        await publishing
+        async with worker("relay", database_url, kafka_servers):
+            await until(place, name, last + 1)
         found = await consume(kafka_servers, stream.topic, 3, last)
 
     assert_exactly_once(found, last)
