@@ -14,6 +14,7 @@ from gateway.server import Server, listening, server_config
 from gateway.settings import Settings, is_loopback
 from gateway.telemetry.logs import configure_logs
 from schema.errors import EsbError
+from store.embedded import EmbeddedPostgresError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -46,8 +47,8 @@ async def _serve(settings: Settings) -> int:
                 stopping.serving(server)
                 _say_where(settings, listener)
                 await server.serve([listener])
-        except EsbError as error:
-            _log.error("cannot start", code=error.code.value, reason=error.message)
+        except (EsbError, EmbeddedPostgresError) as error:
+            _log.error("cannot start", reason=str(error), hint="`esb doctor` looks at every part")
             return 1
         except asyncio.CancelledError:
             if not stopping.asked:

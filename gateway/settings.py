@@ -230,7 +230,11 @@ def load_settings(config: Path | None = None, **arguments: Any) -> Settings:
     try:
         settings: Settings = sourced(**given)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        lines = [
+            f"{'.'.join(map(str, fault['loc']))}: "
+            + ("there is no such setting" if fault["type"] == "extra_forbidden" else fault["msg"])
+            for fault in error.errors(include_input=False)
+        ]
         raise SettingsInvalid("\n".join(lines)) from None
     except (SettingsError, ValueError) as error:
         raise SettingsInvalid(f"{file or 'environment'}: {error}") from None

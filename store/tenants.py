@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import NamedTuple
 
-from schema.errors import EsbError
+from schema.errors import ErrorCode, EsbError
 from store.database import Database
 
 _FRESH_SECONDS = 2.0
@@ -51,11 +51,14 @@ class Tenants:
             return tenant
 
     async def bump_epoch(self, name: str) -> Tenant:
-        """Begin a new epoch, after the log was restored or failed over: cursors past the fork stop to be valid."""
-        await self.get(name)
+        """Begin a new epoch, after the log was restored or failed over: cursors past the fork stop to be valid.
+
+        Raises NOT_FOUND for a tenant never seen: its name is an operator's, who may have mistyped it.
+        """
         async with self._database.writing() as connection:
             row = await connection.fetchrow(_BUMP, name)
-        assert row is not None, "tenants are never deleted"
+        if row is None:
+            raise EsbError(ErrorCode.NOT_FOUND, f"there is no tenant {name!r}")
         return self._remember(Tenant(row["tenant"], name, row["epoch"]))
 
     async def _first(self, name: str) -> Tenant:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,14 +21,9 @@ _CREATE = "mutation($s:StreamInput!){createStream(stream:$s){streamName}}"
 _LAST = "query($s:[String!]){events(streams:$s,first:1,order:DESC){nodes{eventId}}}"
 
 
-async def run(remote: Remote, cache: Path, *, speed: float, limit: int | None, console: Console) -> int:
+async def run(remote: Remote, *, speed: float, limit: int | None, console: Console) -> int:
     """Publish flight events; the number published by this run. `speed`: seconds of 2013 a second, 0: no pacing."""
-    async with remote:
-        return await _run(remote, cache, speed, limit, console)
-
-
-async def _run(remote: Remote, cache: Path, speed: float, limit: int | None, console: Console) -> int:
-    archive = await asyncio.to_thread(flights.fetch, cache, console.print)
+    archive = await asyncio.to_thread(flights.fetch, flights.cache_folder(), console.print)
     await _create_stream(remote)
     last = await _last_published(remote)
     feed = flights.events(archive)

@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -186,8 +185,3 @@ def _taken(host: str, port: int) -> bool:
 def failed(findings: list[Finding]) -> bool:
     """Whether something configured does not work."""
     return any(finding.health is Health.FAILED for finding in findings)
-
-
-def cache_folder() -> Path:
-    """Where downloads rest between runs (XDG Base Directory specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esb"

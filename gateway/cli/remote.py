@@ -10,7 +10,7 @@ import orjson
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from schema.errors import ErrorCode, EsbError
+from schema.errors import ErrorCode, EsbError, bad_input
 
 _TIMEOUT_S = 60.0
 _ACK_TIMEOUT_S = 10.0
@@ -24,11 +24,12 @@ class Remote:
     """A gateway at `url` (http or https), spoken to with one bearer token."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = url.rstrip("/")
+        self._url = _checked_url(url)
+        if not token.isascii() or not token.isprintable():
+            raise EsbError(ErrorCode.UNAUTHENTICATED, "the token is not one: it holds characters no token has")
         self._token = token
-        self._http = httpx.AsyncClient(
-            base_url=self._url, headers={"authorization": f"Bearer {token}"}, timeout=_TIMEOUT_S
-        )
+        headers = {"authorization": f"Bearer {token}", "user-agent": "esb-cli"}
+        self._http = httpx.AsyncClient(base_url=self._url, headers=headers, timeout=_TIMEOUT_S)
 
     async def __aenter__(self) -> "Remote":
         """Use as a context: the connections close with it."""
@@ -75,7 +76,7 @@ class Remote:
                 if isinstance(error, websockets.ConnectionClosed):
                     _raise_if_final(error)
                 if on_pause:
-                    on_pause(str(error) or type(error).__name__, pause)
+                    on_pause(self._cut(error), pause)
             except EsbError as error:
                 if not error.retryable:
                     raise
@@ -84,6 +85,13 @@ class Remote:
                     on_pause(error.message, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    def _cut(self, error: Exception) -> str:
+        if isinstance(error, websockets.ConnectionClosed):
+            return f"the connection was cut ({error.rcvd.reason or error.rcvd.code if error.rcvd else 'no goodbye'})"
+        if isinstance(error, websockets.InvalidHandshake):
+            return f"{self._url} refuses: {error}"
+        return f"no answer from {self._url}"
 
     async def _messages(
         self, query: str, variables: dict[str, Any], cursor: str | None
@@ -134,6 +142,17 @@ class Remote:
         if "problem" in response.headers.get("content-type", "") and "receipts" not in answer:
             raise _error(answer.get("detail") or answer.get("title", "refused"), answer)
         return dict(answer)
+
+
+def _checked_url(text: str) -> str:
+    """Without a slash at the end; raises BAD_INPUT for what cannot be a gateway's address."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise bad_input(f"--url {text!r} is no URL: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise bad_input(f"--url looks like http://127.0.0.1:8000, not {text!r}")
+    return text.rstrip("/")
 
 
 async def _send(socket: ClientConnection, message: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """`esb tail`: follow events as they come, coloured for people or as NDJSON for programs; resumes by itself."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -23,27 +24,28 @@ async def run(
     streams: list[str] | None,
     where: dict[str, Any] | None,
     start: dict[str, Any],
-    as_json: bool,
     count: int | None,
-    console: Console,
+    show: Callable[[dict[str, Any]], None],
+    notes: Console,
 ) -> None:
-    """Print events until `count` of them were seen, or for ever."""
+    """Show events until `count` of them were seen, or for ever. `notes` is told why nothing comes."""
 
     def pause(why: str, seconds: float) -> None:
-        console.print(f"[dim]{why}; trying again in {seconds:g} s[/]", highlight=False)
+        notes.print(f"{why}; trying again in {seconds:g} s", style="dim", markup=False, highlight=False, soft_wrap=True)
 
     seen = 0
     variables = {"s": streams or None, "w": where, "f": start}
-    async with remote, contextlib.aclosing(remote.follow(_QUERY, variables, pause)) as messages:
+    async with contextlib.aclosing(remote.follow(_QUERY, variables, pause)) as messages:
         async for data in messages:
-            event = data["events"]
-            if as_json:
-                print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - what programs read goes to stdout
-            else:
-                console.print(line(event), soft_wrap=True)
+            show(data["events"])
             seen += 1
             if seen == count:
                 return
+
+
+def shower(console: Console) -> Callable[[dict[str, Any]], None]:
+    """Shows each event on a line, for people."""
+    return lambda event: console.print(line(event), soft_wrap=True)
 
 
 def line(event: dict[str, Any]) -> Text:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from schema.errors import EsbError
 from store.database import Database
 from store.tenants import Tenants
 
@@ -31,6 +32,11 @@ async def test_a_new_epoch_is_seen_by_other_processes(database: Database, monkey
     assert (await there.get("acme")).epoch == 1
     assert (await here.bump_epoch("acme")).epoch == 2
     assert (await there.get("acme")).epoch == 2
+
+
+async def test_no_epoch_begins_in_a_tenant_never_seen(database: Database) -> None:
+    with pytest.raises(EsbError, match="no tenant 'acmee'"):
+        await Tenants(database).bump_epoch("acmee")
 
 
 async def test_a_known_tenant_is_known_while_postgresql_is_away(

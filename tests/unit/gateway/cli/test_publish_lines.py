@@ -3,12 +3,11 @@ import io
 import pytest
 
 from gateway.cli.publish import _batches
-from schema.errors import EsbError
 from schema.identifier import EVENT_ID
 
 
 def ids(text: bytes) -> list[str]:
-    return [document["event_id"] for batch in _batches(io.BytesIO(text), "x") for _, document in batch.events]
+    return [document["event_id"] for batch in _batches(io.BytesIO(text)) for _, document in batch.events]
 
 
 def test_lines_without_an_id_get_one_that_a_second_run_repeats():
@@ -25,14 +24,15 @@ def test_an_id_that_is_given_stays():
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"\xff"])
-def test_a_line_that_is_no_event_is_named(line):
-    with pytest.raises(EsbError, match="x, line 2"):
-        ids(b'{"event_type":"a.b"}\n' + line + b"\n")
+def test_a_line_that_is_no_event_is_named_and_the_others_stay(line):
+    (batch,) = _batches(io.BytesIO(b'{"n":1}\n' + line + b'\n{"n":3}\n'))
+    assert [number for number, _ in batch.events] == [1, 3]
+    assert [(number, code) for number, code, _ in batch.broken] == [(2, "BAD_INPUT")]
 
 
 def test_no_line_is_left_out_of_a_batch():
     text = b"".join(b'{"n":%d}\n' % n for n in range(2500))
-    batches = list(_batches(io.BytesIO(text), "x"))
+    batches = list(_batches(io.BytesIO(text)))
     assert [len(batch.events) for batch in batches] == [1000, 1000, 500]
     assert sum(batch.size for batch in batches) == len(text)
     assert [number for batch in batches for number, _ in batch.events] == list(range(1, 2501))
