@@ -110,7 +110,7 @@ async def test_a_full_disk_is_said_and_loses_nothing(start_gateway_on_disk: Star
     gateway, ballast = await asyncio.to_thread(start_gateway_on_disk, 300)
     async with Client(gateway.url, gateway.token("t"), timeout_s=60) as client:
         await client.ok(CREATE)
-        async with Load([client], "disk", writers=16, payload={"filling": "x" * 200_000}) as load:
+        async with Load([client], "disk", writers=16, payload={"filling": random.randbytes(150_000).hex()}) as load:
             await load.refusal(120)
             await asyncio.to_thread(ballast.unlink)
             await load.more(20, 60)
