@@ -8,4 +8,4 @@ from pathlib import Path
 
 _LEDGER = Path(__file__).parent / "ledger"
 
-ROUTINES = (_LEDGER / "partitions.sql", _LEDGER / "insert.sql", _LEDGER / "append.sql")
+ROUTINES = tuple(_LEDGER / f"{name}.sql" for name in ("partitions", "instant", "insert", "append"))

@@ -8,7 +8,7 @@
 --      null where none says, -1 where they disagree.
 --      e_*: the events. e_aggregate: index into a_*, e_step: how many of the group's events of that aggregate there are
 --      up to this one. e_expected: null, or what each event's publisher saw. e_twin: null, or for each event the index
---      of the first one in the group with the same id.
+--      of the first one in the group with the same id. e_time: microseconds since 1970.
 --      c_*: the commands. c_size: events in each. c_filter: null, or for each a condition as a template for format()
 --      with its values in c_values (a json array of texts), to hold for no event from position c_after on.
 -- Out. o_first: the position of the first accepted event. Without c_status everything was accepted, from o_first on,
@@ -26,7 +26,7 @@ create or replace function ledger_append_1(
   p_tenant int, p_streams int[],
   a_type text[], a_id text[], a_expected bigint[],
   e_stream int[], e_aggregate int[], e_step int[], e_id text[], e_type text[], e_correlation text[], e_causation text[],
-  e_ts timestamptz[], e_hash bigint[], e_body text[],
+  e_time bigint[], e_hash bigint[], e_body text[],
   e_expected bigint[], e_twin int[], c_size int[], c_after bigint[], c_filter text[], c_values jsonb,
   out o_epoch int, out o_first bigint, out o_recorded_at timestamptz, out a_version bigint[],
   out c_status int[], out c_event int[], out c_found bigint[], out e_position bigint[], out e_sequence bigint[],
@@ -85,10 +85,10 @@ begin
       select k.id, p_tenant, o_first + k.ord - 1, k.hash from unnest(e_id, e_hash) with ordinality k(id, hash, ord);
     insert into events (tenant, position, stream, sequence_number, ts, recorded_at, event_id, event_type,
                         aggregate_type, aggregate_id, correlation_id, causation_id, body)
-      select p_tenant, o_first + k.ord - 1, k.stream, version[k.agg] + k.step, k.ts, o_recorded_at, k.id, k.type,
+      select p_tenant, o_first + k.ord - 1, k.stream, version[k.agg] + k.step, ledger_instant(k.time), o_recorded_at, k.id, k.type,
              a_type[k.agg], a_id[k.agg], k.correlation, k.causation, k.body
-      from unnest(e_stream, e_aggregate, e_step, e_id, e_type, e_correlation, e_causation, e_ts, e_body)
-           with ordinality k(stream, agg, step, id, type, correlation, causation, ts, body, ord);
+      from unnest(e_stream, e_aggregate, e_step, e_id, e_type, e_correlation, e_causation, e_time, e_body)
+           with ordinality k(stream, agg, step, id, type, correlation, causation, time, body, ord);
     return;
   end if;
 
@@ -164,7 +164,7 @@ begin
           perform ledger_insert_1(p_tenant, o_recorded_at, a_type, a_id,
             e_position[flushed+1:head-1], e_sequence[flushed+1:head-1], e_stream[flushed+1:head-1],
             e_aggregate[flushed+1:head-1], e_id[flushed+1:head-1], e_type[flushed+1:head-1],
-            e_correlation[flushed+1:head-1], e_causation[flushed+1:head-1], e_ts[flushed+1:head-1],
+            e_correlation[flushed+1:head-1], e_causation[flushed+1:head-1], e_time[flushed+1:head-1],
             e_hash[flushed+1:head-1], e_body[flushed+1:head-1]);
           flushed := head - 1;
         end if;
@@ -201,7 +201,7 @@ begin
 
   perform ledger_insert_1(p_tenant, o_recorded_at, a_type, a_id,
     e_position[flushed+1:], e_sequence[flushed+1:], e_stream[flushed+1:], e_aggregate[flushed+1:], e_id[flushed+1:],
-    e_type[flushed+1:], e_correlation[flushed+1:], e_causation[flushed+1:], e_ts[flushed+1:], e_hash[flushed+1:],
+    e_type[flushed+1:], e_correlation[flushed+1:], e_causation[flushed+1:], e_time[flushed+1:], e_hash[flushed+1:],
     e_body[flushed+1:]);
   select array_agg(k.ord::int order by k.ord), array_agg(e.position order by k.ord),
          array_agg(e.sequence_number order by k.ord), array_agg(e.recorded_at order by k.ord),

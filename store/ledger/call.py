@@ -1,15 +1,29 @@
 """Commands as the arguments of one call of ledger_append_1; append.sql says what each argument means."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from schema.errors import ErrorCode, EsbError
+from store.ledger.columns import SPLIT, integers, texts
 from store.ledger.condition import template
 from store.log.port import Command, Draft, Refusal
 
-STATEMENT = f"select * from ledger_append_1({', '.join(f'${n}' for n in range(1, 22))})"
+_ARGUMENTS = (
+    *("${}::int", "${}::int[]"),  # tenant, streams
+    *(SPLIT, SPLIT, "${}::text::bigint[]"),  # aggregates: type, id, expected version
+    *("${}::text::int[]", "${}::text::int[]", "${}::text::int[]"),  # events: stream, aggregate, step
+    *(SPLIT, SPLIT, SPLIT, SPLIT),  # id, type, correlation, causation
+    *("${}::text::bigint[]", "${}::text::bigint[]", "${}::text[]"),  # time, hash, body
+    *("${}::text::bigint[]", "${}::text::int[]"),  # expected version, twin
+    *("${}::text::int[]", "${}::bigint[]", "${}::text[]", "${}::jsonb"),  # commands: size, condition
+)
+STATEMENT = f"select * from ledger_append_1({', '.join(text.format(n) for n, text in enumerate(_ARGUMENTS, 1))})"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Call:
@@ -42,25 +56,26 @@ class Call:
         envelopes = [draft.envelope for draft in drafts]
         ids = [envelope.event_id for envelope in envelopes]
         streams = [draft.stream.key for draft in drafts]
+        sizes = [len(self.commands[index].events) for index in self.sent]
         return (
             tenant,
             list(set(streams)),
-            [kind for kind, _ in self._known],
-            [identity for _, identity in self._known],
-            self._implied,
-            streams,
-            self.aggregates,
-            self.steps,
-            ids,
-            [envelope.event_type for envelope in envelopes],
-            _given([envelope.correlation_id for envelope in envelopes]),
-            _given([envelope.causation_id for envelope in envelopes]),
-            [envelope.timestamp for envelope in envelopes],
-            [draft.content_hash for draft in drafts],
+            texts([kind for kind, _ in self._known]),
+            texts([identity for _, identity in self._known]),
+            integers(self._implied),
+            integers(streams),
+            integers(self.aggregates),
+            integers(self.steps),
+            texts(ids),
+            texts([envelope.event_type for envelope in envelopes]),
+            texts([envelope.correlation_id for envelope in envelopes]),
+            texts([envelope.causation_id for envelope in envelopes]),
+            integers([(envelope.timestamp - _EPOCH) // _MICROSECOND for envelope in envelopes]),
+            integers([draft.content_hash for draft in drafts]),
             [draft.body.decode() for draft in drafts],
-            _given([draft.expected_sequence for draft in drafts]),
+            integers([draft.expected_sequence for draft in drafts]),
             _twins(ids),
-            [len(self.commands[index].events) for index in self.sent],
+            integers(sizes),
             *self._condition_arguments(),
         )
 
@@ -125,14 +140,9 @@ def fault(command: Command) -> Refusal | None:
     return None
 
 
-def _given(column: list[Any]) -> list[Any] | None:
-    """None instead of a column without a value: not worth sending."""
-    return column if any(value is not None for value in column) else None
-
-
-def _twins(ids: list[str]) -> list[int] | None:
+def _twins(ids: list[str]) -> str | None:
     """For each event the index of the first with its id; None: no id comes twice."""
     if len(set(ids)) == len(ids):
         return None
     first: dict[str, int] = {}
-    return [first.setdefault(event_id, index) for index, event_id in enumerate(ids, 1)]
+    return integers([first.setdefault(event_id, index) for index, event_id in enumerate(ids, 1)])
