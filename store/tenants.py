@@ -50,6 +50,10 @@ class Tenants:
         except EsbError:
             return tenant
 
+    async def refresh(self, name: str) -> Tenant:
+        """The tenant as PostgreSQL has it now. Raises LOG_UNAVAILABLE."""
+        return await self._find(name) or await self.get(name)
+
     async def bump_epoch(self, name: str) -> Tenant:
         """Begin a new epoch, after the log was restored or failed over: cursors past the fork stop to be valid.
 

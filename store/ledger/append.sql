@@ -85,8 +85,8 @@ begin
       select k.id, p_tenant, o_first + k.ord - 1, k.hash from unnest(e_id, e_hash) with ordinality k(id, hash, ord);
     insert into events (tenant, position, stream, sequence_number, ts, recorded_at, event_id, event_type,
                         aggregate_type, aggregate_id, correlation_id, causation_id, body)
-      select p_tenant, o_first + k.ord - 1, k.stream, version[k.agg] + k.step, ledger_instant(k.time), o_recorded_at, k.id, k.type,
-             a_type[k.agg], a_id[k.agg], k.correlation, k.causation, k.body
+      select p_tenant, o_first + k.ord - 1, k.stream, version[k.agg] + k.step, ledger_instant(k.time), o_recorded_at,
+             k.id, k.type, a_type[k.agg], a_id[k.agg], k.correlation, k.causation, k.body
       from unnest(e_stream, e_aggregate, e_step, e_id, e_type, e_correlation, e_causation, e_time, e_body)
            with ordinality k(stream, agg, step, id, type, correlation, causation, time, body, ord);
     return;

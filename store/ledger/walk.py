@@ -77,11 +77,10 @@ async def walk(connection: Connection, table: Table, names: StreamNames, ask: As
         wanted = ask.limit - len(events)
         began = time.monotonic()
         rows = await connection.fetch(statement, ask.tenant, first, last, wanted, *values)
-        found = await table.decode(rows, names, connection)
-        place_of = {id(event): row[table.place] for event, row in zip(found, rows, strict=True)}
-        kept = where.keep(found)
-        events += kept
-        places += [place_of[id(event)] for event in kept]
+        for event, row in zip(await table.decode(rows, names, connection), rows, strict=True):
+            if where.keeps(event):
+                events.append(event)
+                places.append(row[table.place])
         if len(rows) == wanted:
             # Cut off by the limit: only what lies before the last row was surely looked at.
             first = last = rows[-1][table.place] + ascending

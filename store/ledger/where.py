@@ -21,6 +21,6 @@ class Where:
             self.text = compiled.text
             self._rest = None if compiled.exact else compile_filter(where)
 
-    def keep(self, events: list[Event]) -> list[Event]:
-        """Of the events SQL let through, those that match."""
-        return events if self._rest is None else [event for event in events if self._rest(event)]
+    def keeps(self, event: Event) -> bool:
+        """Whether an event that SQL let through really matches."""
+        return self._rest is None or self._rest(event)

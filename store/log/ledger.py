@@ -48,6 +48,8 @@ class LedgerLog:
         was truncated.
         """
         tenant = await self._tenants.get(self._tenant.name)
+        if start.epoch > tenant.epoch:
+            tenant = await self._tenants.refresh(tenant.name)  # the cursor is newer than what this process knew
         if start.epoch != tenant.epoch:
             raise CursorInvalid("it is of an earlier life of this log, before it was restored; start again")
         scan = await self._reader.scan(
