@@ -6,7 +6,7 @@ answer of its own for every operator: no node below a `!` needs the third value.
 
 from datetime import datetime
 
-from schema.filter.ast import EVERYTHING, NOTHING, And, Filter, Holds, Not, Op, Or, Test
+from schema.filter.ast import EVERYTHING, FIELDS, NOTHING, And, FieldKind, Filter, Holds, Not, Op, Or, Test
 from schema.filter.syntax import Binary, Call, Has, Literal, Logic, Node, Path, Unary
 
 _ORDERING = {"<": Op.LT, "<=": Op.LTE, ">": Op.GT, ">=": Op.GTE}
@@ -66,7 +66,7 @@ def _is_text(path: Path) -> Filter:
 
 def _member(value: object, path: Path) -> Filter | None:
     """`value in path`: an element of a list or a key of a map; not a part of a text, which CONTAINS would take too."""
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) or FIELDS[path.segments[0]] is not FieldKind.JSON:
         return None
     element = And((Test(path, Op.CONTAINS, value), Not(_is_text(path))))
     if not isinstance(value, str):

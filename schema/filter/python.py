@@ -103,6 +103,8 @@ class _Source:
         name = self._fresh()
         given = f"({name} := {field}) is not None"
         match test.op, test.value:
+            case Op.EQ, None:
+                return "False"  # a field that is null is missing
             case Op.EQ, _:
                 return self._equals(field, test.value)
             case Op.NE, _:
