@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -34,18 +34,20 @@ from processors.admission.canonical import ContentHash
 from processors.live.live import Live
 from processors.query import EventQueries
 from processors.readable import ReadableStreams
+from processors.stream_admin import StreamAdmin
 from resolvers.context import Services
 from schema.identifier import IdentifierSource
-from schema.principal import Action
-from schema.stream import Stream
+from schema.principal import Action, Principal
+from schema.stream_input import StreamInput
 from store.database import Database
 from store.ledger.reader import EventReader
 from store.log.ledger import LedgerLogs
 from store.log.logs import Logs
+from store.registry import Registry, StreamCache
+from store.signals.memory import memory_signals
 from store.tenants import Tenants
 from store.tickets import TicketRows
-from tests.conformance.engines import ledger_stream
-from tests.world import CODEC, FirstPin, Silent
+from tests.world import ADMIN, CODEC, Silent
 
 KEY = b"k" * 32
 ROLES = Roles({"users-only": {Action.READ: ["user-*"], Action.PUBLISH: ["user-*"]}})
@@ -54,22 +56,8 @@ LIMITS = ConnectionLimits(
 )
 
 
-class Views:
-    """Streams that stand still, of several tenants."""
-
-    def __init__(self) -> None:
-        self.made: dict[str, list[Stream]] = {}
-
-    async def view(self, tenant: str) -> Any:
-        return View(self.made.get(tenant, []))
-
-    async def refresh(self, tenant: str) -> Any:
-        return await self.view(tenant)
-
-
-class View(NamedTuple):
-    streams: list[Stream]
-    routes: tuple[()] = ()
+def admin(tenant: str) -> Principal:
+    return msgspec.structs.replace(ADMIN, tenant=tenant)
 
 
 class World:
@@ -182,7 +170,12 @@ async def world(database_url: str) -> AsyncIterator[World]:
         database = Database(database_url)
         await database.start()
         stack.push_async_callback(database.close)
-        tenants, drain, views = Tenants(database), Drain(), Views()
+        tenants, drain, registry, signals = Tenants(database), Drain(), Registry(database_url), memory_signals()
+        stack.push_async_callback(registry.close)
+        await signals.start()
+        stack.push_async_callback(signals.stop)
+        views = StreamCache(registry, signals)
+        streams = StreamAdmin(registry, views, signals, None, engines=())
         commits: list[Any] = []
         ledger = LedgerLogs(database, tenants, lambda commit: [listen(commit) for listen in commits] and None)
         await ledger.start()
@@ -193,17 +186,15 @@ async def world(database_url: str) -> AsyncIterator[World]:
         commits.append(live.on_commit)
         await live.start()
         stack.push_async_callback(live.stop)
-        users = await ledger_stream(database, tenants)
-        orders = await ledger_stream(database, tenants, name="order-events", number=2)
-        theirs = await ledger_stream(database, tenants, tenant="other", number=3)
-        views.made["acme"] = [
-            msgspec.structs.replace(users, event_patterns=("user.**",)),
-            msgspec.structs.replace(orders, event_patterns=("order.**",)),
-        ]
-        views.made["other"] = [msgspec.structs.replace(theirs, event_patterns=("user.**",))]
+        for tenant, name, pattern in (
+            ("acme", "user-events", "user.**"),
+            ("acme", "order-events", "order.**"),
+            ("other", "user-events", "user.**"),
+        ):
+            await streams.create(admin(tenant), StreamInput(stream_name=name, event_patterns=[pattern]))
         admission = Admission(
             views=views,
-            pins=FirstPin(),
+            pins=registry,
             logs=logs,
             codec=CODEC,
             hashes=ContentHash(b"h" * 32),
@@ -212,7 +203,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
         )
         services = Services(
             admission=admission,
-            streams=cast(Any, None),
+            streams=streams,
             readable=readable,
             events=EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5),
             live=live,
