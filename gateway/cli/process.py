@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -41,6 +43,8 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     from schema.errors import EsbError
     from store.embedded import EmbeddedPostgresError
 
+    # asyncio's own handler only cancels the task, which does not notice while it waits for a line of stdin
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         return asyncio.run(work)
     except EsbError as error:
@@ -54,6 +58,10 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(FAILED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def complain(what: str, why: str) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.api import Api, new_tenant
+from tests.end_to_end.shell import Shell
 from tests.services.external import EXTERNAL
 from tests.services.gateway import GatewayProcess
 from tests.services.postgres import Databases
@@ -46,3 +48,18 @@ def own_gateway(gateway_settings: Mapping[str, str], tmp_path: Path) -> Iterator
             return process
 
         yield make
+
+
+@pytest.fixture
+def api(gateway: GatewayProcess) -> Iterator[Api]:
+    """The shared gateway, as administrator of a new tenant with the stream `user-events` for `user.**`."""
+    made = Api(gateway, new_tenant())
+    made.create_stream()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shell(api: Api) -> Shell:
+    """`esb` in the tenant of `api`."""
+    return Shell(api.gateway, api.tenant, api.token)
