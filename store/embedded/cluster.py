@@ -39,7 +39,7 @@ SETTINGS = {
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "wal_buffers": "8MB",
-    "max_wal_size": "1GB",
+    "max_wal_size": "512MB",
     "checkpoint_timeout": "5min",
     "checkpoint_warning": "0",
     "max_wal_senders": "2",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 
 _POLL_S = 0.1
-_GRACE_S = 0.5
+_GRACE_S = 1.0
 
 
 class EmbeddedPostgresError(Exception):
@@ -35,7 +35,7 @@ def find(cluster: Path) -> Postmaster | None:
     """
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
         raise EmbeddedPostgresError(f"{cluster} belongs to another user: use the one that runs the gateway") from None

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncpg
+
 from store.embedded import cluster as clusters
 from store.embedded.account import Account, account_for, let_run, let_through
 from store.embedded.postmaster import EmbeddedPostgresError, Postmaster, clear_leftovers, ended, find
@@ -42,16 +44,15 @@ def attach(data_dir: str | Path) -> str | None:
 
     Raises EmbeddedPostgresError when the folder belongs to another user.
     """
-    return _dsn(find(_cluster(Path(data_dir))))
+    postmaster = find(_cluster(Path(data_dir)))
+    return _dsn(postmaster) if postmaster is not None and postmaster.status == "ready" else None
 
 
 def _cluster(data_dir: Path) -> Path:
     return data_dir.expanduser().resolve() / "postgres"
 
 
-def _dsn(postmaster: Postmaster | None) -> str | None:
-    if postmaster is None or postmaster.status != "ready":
-        return None
+def _dsn(postmaster: Postmaster) -> str:
     place = f"host={quote(postmaster.socket_folder, safe='/')}&port={clusters.PORT}"
     return f"postgresql://{clusters.OWNER}@/{clusters.DATABASE}?{place}"
 
@@ -81,18 +82,23 @@ class EmbeddedPostgres:
         Returns the DSN, which stays the same over restarts of the server. Raises EmbeddedPostgresError.
         """
         deadline = time.monotonic() + _START_S
-        await asyncio.to_thread(self._prepare)
+        try:
+            await asyncio.to_thread(self._prepare)
+        except OSError as failure:
+            raise EmbeddedPostgresError(f"the data folder {self._folder} cannot be used: {failure.strerror}") from None
         try:
             await _until(self._users.share, deadline, "another gateway is shutting the embedded PostgreSQL down")
-            dsn = await self._first_dsn(deadline)
+            postmaster = await self._first(deadline)
         except BaseException:
             await self.stop()
             raise
-        self._watch = asyncio.create_task(self._keep_running(), name="embedded-postgres")
-        return dsn
+        self._watch = asyncio.create_task(self._keep_running(postmaster), name="embedded-postgres")
+        return _dsn(postmaster)
 
     async def stop(self) -> None:
         """Stop watching; shut the server down (fast) unless another gateway uses it. May be called twice."""
+        if self._account is None:
+            return  # never started
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -118,26 +124,26 @@ class EmbeddedPostgres:
             let_through(clusters.binaries())
             let_run(clusters.binaries())
 
-    async def _first_dsn(self, deadline: float) -> str:
-        postmaster: Postmaster | None
+    async def _first(self, deadline: float) -> Postmaster:
+        """The ready server with our database in it, whoever made it so."""
         while True:
             self._supervising = self._supervising or self._supervisor.take()
             if self._supervising:
                 postmaster = await self._bring_up(deadline)
-                await clusters.furnish(postmaster.socket_folder, self._reader_role)
-            else:
-                postmaster = await asyncio.to_thread(find, self._cluster)
-            dsn = _dsn(postmaster)
-            if dsn is not None and (self._supervising or await self._furnished(dsn)):
-                return dsn
+                with contextlib.suppress(asyncpg.PostgresError, OSError):  # it died at once: once more
+                    await clusters.furnish(postmaster.socket_folder, self._reader_role)
+                    return postmaster
+                if self._child is not None and self._child.poll() is not None:
+                    self._child = None
+            found = await asyncio.to_thread(find, self._cluster)
+            if found is not None and found.status == "ready" and await self._furnished(_dsn(found)):
+                return found
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError("another gateway holds this data folder, and its PostgreSQL is not ready")
             await asyncio.sleep(_TICK_S)
 
     async def _furnished(self, dsn: str) -> bool:
         """Whether the supervisor got as far as making the database, which comes after the server is ready."""
-        import asyncpg
-
         try:
             connection = await asyncpg.connect(dsn, timeout=10)
         except (asyncpg.PostgresError, OSError, TimeoutError):
@@ -145,7 +151,9 @@ class EmbeddedPostgres:
         await connection.close(timeout=5)
         return True
 
-    async def _keep_running(self) -> None:
+    async def _keep_running(self, postmaster: Postmaster) -> None:
+        """Wait for the seat, unless it is ours; from then on start the server again whenever it ends."""
+        running = postmaster if self._supervising else None
         pause = 0.0
         while True:
             while not self._supervising:
@@ -153,21 +161,19 @@ class EmbeddedPostgres:
                 if not self._supervising:
                     await asyncio.sleep(_SEAT_TICK_S)
             try:
-                postmaster = await self._bring_up(time.monotonic() + _START_S)
+                running = running or await self._bring_up(time.monotonic() + _START_S)
             except (EmbeddedPostgresError, OSError) as failure:
                 pause = min(_LONGEST_PAUSE_S, pause * 2 or 0.2)
                 log.error("the embedded PostgreSQL does not start, next try in %.1f s: %s", pause, failure)
                 await asyncio.sleep(pause)
                 continue
             pause = 0.0
-            await ended(postmaster.pid, self._child)
-            self._child = None
-            log.error("the embedded PostgreSQL (pid %d) died, starting it again; %s", postmaster.pid, self._why())
+            await ended(running.pid, self._child)
+            log.error("the embedded PostgreSQL (pid %d) died, starting it again; %s", running.pid, self._why())
+            self._child = running = None
 
     async def _bring_up(self, deadline: float) -> Postmaster:
         """The running server, adopted or started. For the supervisor only."""
-        if self._child is not None and self._child.poll() is not None:  # died between two looks: reaped, and no failure
-            self._child = None
         while time.monotonic() < deadline:
             if self._child is not None and self._child.poll() is not None:
                 self._child = None

@@ -208,6 +208,24 @@ async def test_a_patch_changes_only_what_is_given_here_and_at_the_broker(
     assert await admin.patch(ADMIN, "orders", StreamPatch()) == changed
 
 
+async def test_of_two_patches_that_cross_the_broker_ends_with_both(admin: StreamAdmin, topics: BrokerTopics) -> None:
+    await admin.create(ADMIN, StreamInput(stream_name="orders"))
+    alter, crossed = topics.alter, False
+
+    async def slow(stream: Stream) -> None:
+        nonlocal crossed
+        if not crossed:
+            crossed = True
+            await admin.patch(ADMIN, "orders", StreamPatch(compression=Compression.ZSTD))
+        await alter(stream)
+
+    topics.alter = slow  # type: ignore[method-assign]
+    await admin.patch(ADMIN, "orders", StreamPatch(cleanup_policy=CleanupPolicy.COMPACT))
+    configured = topics.topics["acme.orders"]
+    assert configured is not None
+    assert (configured.compression, configured.cleanup_policy) == (Compression.ZSTD, CleanupPolicy.COMPACT)
+
+
 async def test_a_patch_that_cannot_be_is_refused(admin: StreamAdmin) -> None:
     await admin.create(ADMIN, StreamInput(stream_name="orders"))
     for patch in (

@@ -9,7 +9,7 @@ import pytest
 
 from store.signals.broadcast import BroadcastSignals
 from store.signals.port import EVERYTHING
-from store.signals.postgres import postgres_signals
+from store.signals.postgres import NotifyBackend, postgres_signals
 
 Make = Callable[[], BroadcastSignals]
 
@@ -87,7 +87,10 @@ async def test_it_is_soon(two: tuple[Process, Process]) -> None:
 
 
 async def test_a_killed_connection_is_replaced(empty_database_url: str) -> None:
-    one, other = Process(postgres_signals(empty_database_url)), Process(postgres_signals(empty_database_url))
+    # without echoes: the loss itself is noticed
+    one, other = (
+        Process(BroadcastSignals(lambda: NotifyBackend(empty_database_url), echo_every_s=600)) for _ in range(2)
+    )
     await asyncio.gather(one.signals.start(), other.signals.start())
     administrator = await asyncpg.connect(empty_database_url)
     for attempt in range(3):
@@ -112,3 +115,13 @@ async def test_what_was_said_while_the_connection_was_down_is_said_afterwards(em
     await one.signals.start()
     await other.hears("log:early")
     await asyncio.gather(one.signals.stop(), other.signals.stop())
+
+
+async def test_the_backend_takes_concurrent_publishers(empty_database_url: str) -> None:
+    backend = NotifyBackend(empty_database_url)
+    await backend.connect()
+    await backend.subscribe("numbers")
+    await asyncio.gather(*(backend.publish("numbers", str(number)) for number in range(100)))
+    async with asyncio.timeout(5):
+        assert [(await backend.next_published()).message for _ in range(100)] == [str(n) for n in range(100)]
+    await backend.disconnect()
