@@ -45,7 +45,7 @@ lint: setup ## Check style, types, layers, the exported schema, and what must no
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases -p deploy.local -p tests.services
 	$(BIN)/lint-imports
-	$(BIN)/python -m schema.graphql.export --check
+	$(BIN)/python -m gateway.graphql.export --check
 	.ci/forbidden-text
 
 format: setup ## Format the code and mend what can be mended.

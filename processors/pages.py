@@ -19,8 +19,8 @@ class Order(Enum):
 class Bounds(NamedTuple):
     """What of a pinned read is left. Ascending: from `ledger` and `indexed` on; descending: before them.
 
-    `ledger`, `ledger_end`: positions; `indexed`, `indexed_end`: places of the Kafka engine's index; the ends are those of
-    the first page. `at_ms`: milliseconds since 1970 of the newest ledger event then.
+    `ledger`, `ledger_end`: positions; `indexed`, `indexed_end`: places of the Kafka engine's index; the ends are those
+    of the first page. `at_ms`: milliseconds since 1970 of the newest ledger event then.
     """
 
     epoch: int

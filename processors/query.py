@@ -7,10 +7,11 @@ the index by place; a read of both merges them by `recorded_at`, and its cursors
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from processors.merging import is_done, merge, walk
 from processors.pages import Bounds, EventPage, Order, check_first
 from processors.readable import ReadableStreams
 from schema.cursor import Cursor, CursorCodec, CursorInvalid
@@ -201,7 +202,7 @@ class EventQueries:
         if sources.ledger is not None and not sources.ledger:
             return Scan([], bounds.ledger_end if bounds.order is Order.ASC else 1, [])
         scan = partial(self._reader.scan, tenant, streams=sources.ledger, where=where, order=_WALK[bounds.order])
-        return await _walk(scan, bounds.order, bounds.ledger, bounds.ledger_end, limit, deadline)
+        return await walk(scan, bounds.order, bounds.ledger, bounds.ledger_end, limit, deadline)
 
     async def _index(
         self, tenant: Tenant, sources: _Sources, where: Filter | None, bounds: Bounds, limit: int, deadline: float
@@ -210,7 +211,7 @@ class EventQueries:
             return Scan([], bounds.indexed_end if bounds.order is Order.ASC else 1, [])
         keys = [stream.key for stream in sources.kafka]
         scan = partial(self._reader.scan_indexed, tenant, streams=keys, where=where, order=_WALK[bounds.order])
-        return await _walk(scan, bounds.order, bounds.indexed, bounds.indexed_end, limit, deadline)
+        return await walk(scan, bounds.order, bounds.indexed, bounds.indexed_end, limit, deadline)
 
     async def _merged(
         self,
@@ -223,13 +224,13 @@ class EventQueries:
         *,
         has_previous: bool,
     ) -> EventPage:
-        chosen, marks = _merge(bounds, ledger, index, first)
+        chosen, marks = merge(bounds, ledger, index, first)
         found = len(ledger.events) + len(index.events)
         if found > len(chosen):
             end, has_next = marks[-1], True
         else:
             end = bounds._replace(ledger=ledger.reached, indexed=index.reached)
-            has_next = not _is_done(end)
+            has_next = not is_done(end)
         sign = partial(self._codec.encode_page, tenant.name)
         if has_next and not chosen:
             raise EsbError(
@@ -287,56 +288,6 @@ class EventQueries:
         head = await self._reader.place_head(tenant)
         known = await self._reader.offsets_before(tenant, stream.key, stream.partitions, head)
         return all(there >= wanted for there, wanted in zip(known, offsets, strict=False))
-
-
-async def _walk(
-    scan: Callable[..., Awaitable[Scan]], order: Order, bound: int, end: int, limit: int, deadline: float
-) -> Scan:
-    """Scan on until there are `limit` events, the end, or no time left; at least once."""
-    events: list[Event] = []
-    places: list[int] = []
-    while True:
-        low, high = (bound, end) if order is Order.ASC else (1, bound)
-        found = await scan(start=low, end=high, limit=limit - len(events))
-        events += found.events
-        places += found.places
-        bound = found.reached
-        done = bound >= end if order is Order.ASC else bound <= 1
-        if done or len(events) >= limit or time.monotonic() > deadline:
-            return Scan(events, bound, places)
-
-
-def _merge(bounds: Bounds, ledger: Scan, index: Scan, first: int) -> tuple[list[Event], list[Bounds]]:
-    """The first events of both, by recorded_at, each with what is left after it."""
-    step = 1 if bounds.order is Order.ASC else 0
-    chosen: list[Event] = []
-    marks: list[Bounds] = []
-    mark, at, of = bounds, 0, 0
-    while len(chosen) < first and (at < len(ledger.events) or of < len(index.events)):
-        if of == len(index.events) or (
-            at < len(ledger.events) and _goes_first(bounds.order, ledger.events[at], index.events[of])
-        ):
-            mark = mark._replace(ledger=ledger.places[at] + step)
-            chosen.append(ledger.events[at])
-            at += 1
-        else:
-            mark = mark._replace(indexed=index.places[of] + step)
-            chosen.append(index.events[of])
-            of += 1
-        marks.append(mark)
-    return chosen, marks
-
-
-def _goes_first(order: Order, one: Event, other: Event) -> bool:
-    if order is Order.ASC:
-        return one.recorded_at <= other.recorded_at
-    return one.recorded_at > other.recorded_at
-
-
-def _is_done(left: Bounds) -> bool:
-    if left.order is Order.ASC:
-        return left.ledger >= left.ledger_end and left.indexed >= left.indexed_end
-    return left.ledger <= 1 and left.indexed <= 1
 
 
 def _place_of(tenant: Tenant, event: Event, stream: Stream | None) -> Cursor:

@@ -15,7 +15,8 @@ from gateway.graphql.http import GraphQLHttp
 from gateway.graphql.limits import ConnectionLimits, OperationLimits
 from gateway.graphql.operations import Operations
 from gateway.graphql.page import Page
-from gateway.graphql.socket import Socket, SocketDoor
+from gateway.graphql.socket import Socket
+from gateway.graphql.socket_door import SocketDoor
 from gateway.telemetry.tracing import Tracing
 from resolvers.context import Services
 from resolvers.schema import graphql_schema

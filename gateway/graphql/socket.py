@@ -13,9 +13,6 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth.authenticator import Authenticator
-from gateway.auth.credentials import Credentials, bearer
-from gateway.auth.origins import Origins
 from gateway.client import client_context
 from gateway.graphql import socket_messages as protocol
 from gateway.graphql.connections import Connections, SendClock
@@ -24,34 +21,17 @@ from gateway.graphql.errors import formatted_refusal
 from gateway.graphql.following import Ended, Following
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.request import GraphQLRequest, decode_request
+from gateway.graphql.socket_door import SocketDoor
 from gateway.graphql.socket_messages import CloseCode, InitPayload, Message
 from gateway.telemetry import logs
 from processors.live.subscription import Draining
 from schema.errors import ErrorCode, EsbError
-from schema.principal import Principal
 
 _CLOSE_WAIT_S = 1.0
 _MAX_ID_CHARS = 256
 _MAX_REASON_BYTES = 120  # RFC 6455, section 5.5.1: 123
 
 _log = structlog.get_logger(__name__)
-
-
-class SocketDoor:
-    """Turns credentials into a caller: those of connection_init, else the handshake's header or ticket."""
-
-    def __init__(self, authenticator: Authenticator, credentials: Credentials, origins: Origins) -> None:
-        self._authenticator = authenticator
-        self._credentials = credentials
-        self._origins = origins
-
-    async def caller(self, connection: HTTPConnection, said: InitPayload) -> Principal:
-        """Raises FORBIDDEN for a page that may not call, UNAUTHENTICATED for the rest."""
-        token = said.authorization or said.Authorization
-        if token is None:
-            return await self._credentials.of_stream(connection)
-        self._origins.check(connection.headers)
-        return await self._authenticator.principal(bearer(token))
 
 
 class _Close(Exception):

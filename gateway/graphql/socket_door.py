@@ -1,0 +1,26 @@
+"""Who comes in by a socket."""
+
+from starlette.requests import HTTPConnection
+
+from gateway.auth.authenticator import Authenticator
+from gateway.auth.credentials import Credentials, bearer
+from gateway.auth.origins import Origins
+from gateway.graphql.socket_messages import InitPayload
+from schema.principal import Principal
+
+
+class SocketDoor:
+    """Turns credentials into a caller: those of connection_init, else the handshake's header or ticket."""
+
+    def __init__(self, authenticator: Authenticator, credentials: Credentials, origins: Origins) -> None:
+        self._authenticator = authenticator
+        self._credentials = credentials
+        self._origins = origins
+
+    async def caller(self, connection: HTTPConnection, said: InitPayload) -> Principal:
+        """Raises FORBIDDEN for a page that may not call, UNAUTHENTICATED for the rest."""
+        token = said.authorization or said.Authorization
+        if token is None:
+            return await self._credentials.of_stream(connection)
+        self._origins.check(connection.headers)
+        return await self._authenticator.principal(bearer(token))
