@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -45,6 +46,7 @@ async def _serve(settings: Settings) -> int:
             async with build(settings) as gateway:
                 server = Server(server_config(settings, create_app(gateway)), gateway.drain)
                 stopping.serving(server)
+                _settle_heap()
                 _say_where(settings, listener)
                 await server.serve([listener])
         except (EsbError, EmbeddedPostgresError) as error:
@@ -54,6 +56,15 @@ async def _serve(settings: Settings) -> int:
             if not stopping.asked:
                 raise
     return 0
+
+
+def _settle_heap() -> None:
+    """What the start made stays for ever: a collection that walks all of it costs a fifth of a publish, and stops the
+    loop for tens of milliseconds. Garbage in cycles is rare here, and looked for every 10,000 objects instead of 700.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 class _Stopping:

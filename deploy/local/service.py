@@ -118,6 +118,13 @@ class Service(ABC):
         """Whether its process lives, frozen or not."""
         return self._process() is not None
 
+    @property
+    def pid(self) -> int:
+        """Its first process. Raises ServiceFailed when it does not run."""
+        if process := self._process():
+            return int(process.pid)
+        raise ServiceFailed(f"{type(self).__name__} does not run")
+
     def log_tail(self) -> str:
         """The last words of its log."""
         return self._log.read_text(errors="replace")[-2000:] if self._log.exists() else "(no log)"
