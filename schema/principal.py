@@ -42,7 +42,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def may(self, action: Action, stream: str | None = None) -> bool:
         """Whether `action` is granted on `stream`; on any stream at all where it is left out."""
         return any(
-            grant.action is action and (stream is None or fnmatchcase(stream, grant.streams)) for grant in self.grants
+            grant.action is action and (stream is None or grant.streams == "*" or fnmatchcase(stream, grant.streams))
+            for grant in self.grants
         )
 
     def require(self, action: Action, stream: str | None = None) -> None:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from processors.admission.canonical import ContentHash
-from processors.admission.envelope import Checked, check, check_identity, seal, too_large
+from processors.admission.drafting import Drafting, Tools
+from processors.admission.lookups import Lookups
 from processors.admission.ports import (
     AppendConditionInput,
     LogsOfTenant,
@@ -21,20 +22,18 @@ from processors.admission.ports import (
     PublishReport,
     Rejection,
     StreamViews,
-    TenantStreams,
 )
-from processors.admission.routing import Decision, Router
+from processors.admission.routing import Decision
 from schema.cursor import CursorCodec, CursorInvalid
 from schema.errors import ErrorCode, EsbError, bad_input
-from schema.event import MAX_BATCH_BYTES, MAX_EVENT_BYTES, NEVER, Event, decode_body, encode_body
+from schema.event import MAX_BATCH_BYTES
 from schema.identifier import IdentifierSource
 from schema.input import ClientContext, EventInput
-from schema.principal import Action, Principal
-from schema.stream import Stream, StreamEngine
+from schema.principal import Principal
+from schema.stream import StreamEngine
 from store.log.port import Command, Condition, Draft, Log, Outcome, Receipt, Refusal
 
 MAX_BATCH_EVENTS = 10_000
-_MAX_PINS = 100_000
 
 
 class _Admitted(msgspec.Struct, frozen=True):
@@ -57,22 +56,18 @@ class Admission:
         identifiers: IdentifierSource,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._views = views
-        self._pins = pins
         self._logs = logs
         self._codec = codec
-        self._hashes = hashes
         self._recorder = recorder
-        self._identifiers = identifiers
         self._now = now
-        self._routers: dict[str, tuple[TenantStreams, Router]] = {}
-        self._pinned: dict[tuple[str, str], int] = {}
+        self._lookups = Lookups(views, pins)
+        self._tools = Tools(hashes, identifiers)
 
     async def publish_one(self, principal: Principal, said: EventInput, *, client: ClientContext) -> Receipt:
         """Commit one event; raises what refuses it."""
         started = time.perf_counter()
         try:
-            draft = await self._admit(principal, said, client, self._now())
+            draft = await self._drafting(principal, client).draft(said)
             log = await self._logs.of(draft.stream)
             (outcome,) = await log.append([Command(events=[draft])])
             if isinstance(outcome, Refusal):
@@ -114,88 +109,25 @@ class Admission:
 
     async def explain(self, principal: Principal, said: EventInput) -> Decision:
         """Which stream would take the event and why; raises as publishing would, and commits nothing."""
-        checked = check(said, principal)
-        decision = await self._route(principal, checked, ClientContext(), self._now())
-        principal.require(Action.PUBLISH, decision.stream.stream_name)
-        return decision
+        return await self._drafting(principal, ClientContext()).explain(said)
+
+    def _drafting(self, principal: Principal, client: ClientContext) -> Drafting:
+        return Drafting(self._tools, self._lookups, principal, client, self._now())
 
     async def _admit_all(
         self, principal: Principal, inputs: Sequence[EventInput], client: ClientContext
     ) -> tuple[list[_Admitted], list[Rejection]]:
-        now = self._now()
+        drafting = self._drafting(principal, client)
         admitted: list[_Admitted] = []
         rejections: list[Rejection] = []
         for index, said in enumerate(inputs):
             try:
-                admitted.append(_Admitted(index, await self._admit(principal, said, client, now)))
+                admitted.append(_Admitted(index, await drafting.draft(said)))
             except EsbError as error:
                 rejections.append(Rejection(index, said.event_id, error.code, error.message, error.details))
             if index % 500 == 499:
                 await asyncio.sleep(0)  # a large batch must not hold up the loop's other work
         return admitted, rejections
-
-    async def _admit(self, principal: Principal, said: EventInput, client: ClientContext, now: datetime) -> Draft:
-        checked = check(said, principal)
-        if said.stream is not None:
-            principal.require(Action.PUBLISH, said.stream)
-        stream = (await self._route(principal, checked, client, now)).stream
-        principal.require(Action.PUBLISH, stream.stream_name)
-        check_identity(said, principal, stream.stream_name)
-        if said.aggregate_type is not None and stream.engine is StreamEngine.LEDGER:
-            await self._check_pin(stream, said.aggregate_type)
-        envelope = seal(checked, principal, client, said.event_id or self._identifiers.event_id(), now)
-        body = encode_body(envelope)
-        if len(body) > MAX_EVENT_BYTES:
-            raise too_large(len(body))
-        return Draft(
-            envelope=envelope,
-            body=body,
-            stream=stream,
-            # Only the ledger compares contents, and it is half the cost of admission.
-            content_hash=self._hashes.of(said, checked.payload, checked.metadata)
-            if stream.engine is StreamEngine.LEDGER
-            else 0,
-            expected_sequence=said.expected_sequence,
-        )
-
-    async def _route(self, principal: Principal, checked: Checked, client: ClientContext, now: datetime) -> Decision:
-        said = checked.said
-
-        def event() -> Event:
-            made = decode_body(encode_body(seal(checked, principal, client, said.event_id or "", now)))
-            made.recorded_at = now if made.recorded_at is NEVER else made.recorded_at
-            return made
-
-        router = self._router(principal.tenant, await self._views.view(principal.tenant))
-        try:
-            return router.route(said.stream, said.event_type, event)
-        except EsbError as error:
-            if error.code is not ErrorCode.UNKNOWN_STREAM:
-                raise
-        # another process may have made the stream a moment ago: ask the store before saying no
-        router = self._router(principal.tenant, await self._views.refresh(principal.tenant))
-        return router.route(said.stream, said.event_type, event)
-
-    def _router(self, tenant: str, view: TenantStreams) -> Router:
-        known = self._routers.get(tenant)
-        if known is None or known[0] is not view:
-            known = self._routers[tenant] = (view, Router(view.streams, view.routes))
-        return known[1]
-
-    async def _check_pin(self, stream: Stream, aggregate_type: str) -> None:
-        place = (stream.tenant, aggregate_type)
-        pinned = self._pinned.get(place)
-        if pinned is None:
-            pinned = await self._pins.pin_aggregate_type(stream.tenant, aggregate_type, stream.key)
-            if len(self._pinned) >= _MAX_PINS:
-                self._pinned.clear()
-            self._pinned[place] = pinned
-        if pinned != stream.key:
-            raise bad_input(
-                f"events of aggregate type {aggregate_type!r} live in another stream than {stream.stream_name!r}; "
-                "an aggregate type belongs to one stream, so that its history is one",
-                field="aggregate_type",
-            )
 
     async def _boundary(self, principal: Principal, condition: AppendConditionInput | None) -> Condition | None:
         if condition is None:

@@ -2,16 +2,16 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
 from schema.errors import ErrorCode, EsbError, bad_input
-from schema.event import MAX_EVENT_BYTES, Envelope
+from schema.event import MAX_EVENT_BYTES
 from schema.filter.storable import document_problem
 from schema.identifier import EVENT_ID
-from schema.input import EMPTY_OBJECT, ClientContext, EventInput
+from schema.input import EventInput
 from schema.principal import Action, Principal
 
 MAX_AHEAD = timedelta(minutes=5)
@@ -21,18 +21,37 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*\Z")
 _FREE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
 
-_RULES: tuple[tuple[str, re.Pattern[str], int, str], ...] = (
-    ("event_type", _EVENT_TYPE, 255, "letters, digits, - and _ in segments joined by dots, such as user.created"),
-    ("event_version", _VERSION, 64, "such as 1.0"),
-    ("schema_version", _VERSION, 64, "such as 1.0"),
-    ("event_id", EVENT_ID, 30, "evt_ and a ULID of 26 characters in upper case"),
-    ("aggregate_type", _NAME, 128, "letters, digits and _ . : / -"),
-    ("aggregate_id", _FREE, 256, "text without control characters"),
-    ("correlation_id", _FREE, 256, "text without control characters"),
-    ("causation_id", _FREE, 256, "text without control characters"),
-    ("user_id", _FREE, 256, "text without control characters"),
-    ("source_capability", _FREE, 256, "text without control characters"),
+
+class _Rule(NamedTuple):
+    field: str
+    pattern: re.Pattern[str]
+    longest: int
+    words: str
+
+    def check(self, value: str) -> None:
+        if len(value) > self.longest or not self.pattern.match(value):
+            message = f"{self.field} must be {self.words}, at most {self.longest} characters"
+            raise bad_input(message, field=self.field)
+
+
+_TEXT = "text without control characters"
+_NAMES = (
+    _Rule("event_type", _EVENT_TYPE, 255, "letters, digits, - and _ in segments joined by dots, such as user.created"),
+    _Rule("event_version", _VERSION, 64, "such as 1.0"),
+    _Rule("schema_version", _VERSION, 64, "such as 1.0"),
+    _Rule("aggregate_type", _NAME, 128, "letters, digits and _ . : / -"),
+    _Rule("user_id", _FREE, 256, _TEXT),
+    _Rule("source_capability", _FREE, 256, _TEXT),
 )
+_IDS = (
+    _Rule("event_id", EVENT_ID, 30, "evt_ and a ULID of 26 characters in upper case"),
+    _Rule("aggregate_id", _FREE, 256, _TEXT),
+    _Rule("correlation_id", _FREE, 256, _TEXT),
+    _Rule("causation_id", _FREE, 256, _TEXT),
+)
+_MAX_GOOD_NAMES = 10_000
+# publishers say the same names again and again: combinations found good are not looked at twice
+_good_names: set[tuple[str | None, ...]] = set()
 
 
 class Checked(msgspec.Struct):
@@ -45,10 +64,12 @@ class Checked(msgspec.Struct):
 
 def check(said: EventInput, principal: Principal) -> Checked:
     """Raise BAD_INPUT or PAYLOAD_TOO_LARGE for what can never be an event, FORBIDDEN for another tenant."""
-    for name, pattern, longest, rule in _RULES:
-        value = getattr(said, name)
-        if value is not None and (len(value) > longest or not pattern.match(value)):
-            raise bad_input(f"{name} must be {rule}, at most {longest} characters", field=name)
+    _check_names(said)
+    for rule, spoken in zip(
+        _IDS, (said.event_id, said.aggregate_id, said.correlation_id, said.causation_id), strict=True
+    ):
+        if spoken is not None:
+            rule.check(spoken)
     if (said.aggregate_id is None) != (said.aggregate_type is None):
         raise bad_input("aggregate_id and aggregate_type come together or not at all", field="aggregate_id")
     _check_sequence(said)
@@ -84,43 +105,20 @@ def document(raw: msgspec.Raw, field: str) -> Any:
     return value
 
 
-def instant(said: EventInput, now: datetime) -> datetime:
-    """When the event happened, in UTC: what the publisher says, else now."""
-    if said.timestamp is None:
-        return now
-    if said.timestamp.tzinfo is None:
+def instant(timestamp: datetime, now: datetime) -> datetime:
+    """When the event happened, in UTC."""
+    if timestamp.tzinfo is None:
         raise bad_input(
             "timestamp needs an offset from UTC, such as 2025-01-26T10:30:00Z (RFC 3339)", field="timestamp"
         )
     try:
-        moment = said.timestamp.astimezone(UTC)
+        moment = timestamp.astimezone(UTC)
     except OverflowError:
         raise bad_input("timestamp is outside of the calendar", field="timestamp") from None
     if moment > now + MAX_AHEAD:
         # one event far in the future would make every later one late for windows and watermarks
         raise bad_input("timestamp is more than 5 minutes ahead of the server's clock", field="timestamp")
     return moment
-
-
-def seal(checked: Checked, principal: Principal, client: ClientContext, event_id: str, now: datetime) -> Envelope:
-    """The envelope: what was said, stamped with what the token and the connection say."""
-    said = checked.said
-    return Envelope(
-        event_id=event_id,
-        event_type=said.event_type,
-        event_version=said.event_version or "1.0",
-        source_capability=said.source_capability or principal.client,
-        aggregate_id=said.aggregate_id,
-        aggregate_type=said.aggregate_type,
-        timestamp=instant(said, now),
-        correlation_id=said.correlation_id,
-        causation_id=said.causation_id,
-        tenant_id=principal.tenant,
-        user_id=said.user_id or principal.subject,
-        metadata=_stamped(said, checked.metadata, client),
-        payload=said.payload,
-        schema_version=said.schema_version,
-    )
 
 
 def check_identity(said: EventInput, principal: Principal, stream: str) -> None:
@@ -146,13 +144,20 @@ def _check_sequence(said: EventInput) -> None:
         raise bad_input("expected_sequence needs aggregate_id and aggregate_type", field="expected_sequence")
 
 
-def _stamped(said: EventInput, metadata: dict[str, Any] | None, client: ClientContext) -> msgspec.Raw:
-    known = metadata or {}
-    added = {
-        name: value
-        for name in ClientContext.__struct_fields__
-        if name not in known and (value := getattr(client, name)) is not None
-    }
-    if not added:
-        return said.metadata or EMPTY_OBJECT
-    return msgspec.Raw(orjson.dumps({**known, **added}))
+def _check_names(said: EventInput) -> None:
+    names = (
+        said.event_type,
+        said.event_version,
+        said.schema_version,
+        said.aggregate_type,
+        said.user_id,
+        said.source_capability,
+    )
+    if names in _good_names:
+        return
+    for rule, value in zip(_NAMES, names, strict=True):
+        if value is not None:
+            rule.check(value)
+    if len(_good_names) >= _MAX_GOOD_NAMES:
+        _good_names.clear()
+    _good_names.add(names)

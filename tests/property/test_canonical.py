@@ -7,16 +7,16 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.admission.canonical import ContentHash, canonical, may_hold_floats
+from processors.admission.canonical import ContentHash, canonical
 from schema.input import EventInput
 
 EXACT = 2**53
 
 numbers = st.one_of(
-    st.integers(-EXACT, EXACT),
+    st.integers(1 - EXACT, EXACT - 1),
     st.floats(allow_nan=False, allow_infinity=False),
     st.integers(-1000, 1000).map(float),
-    st.sampled_from([-0.0, 0.0, 1e21, 1e22, 1e-7, 5e-324, float(EXACT)]),
+    st.sampled_from([-0.0, 0.0, 1e21, 1e22, 1e-7, 5e-324, float(EXACT - 1)]),
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 documents = st.recursive(
@@ -31,7 +31,7 @@ def said(raw: bytes) -> EventInput:
 
 
 def ours(raw: bytes) -> bytes:
-    return canonical(json.loads(raw), may_hold_floats(said(raw)))
+    return canonical(json.loads(raw))
 
 
 @given(documents, documents)

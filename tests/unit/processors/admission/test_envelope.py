@@ -3,11 +3,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from processors.admission.envelope import check, check_identity, seal
+from processors.admission.canonical import ContentHash
+from processors.admission.drafting import Drafter, Tools
+from processors.admission.envelope import check, check_identity
+from processors.admission.routing import Router
 from schema.errors import ErrorCode, EsbError
-from schema.event import MAX_EVENT_BYTES, decode_body, encode_body
+from schema.event import MAX_EVENT_BYTES, decode_body
+from schema.identifier import IdentifierSource
 from schema.input import ClientContext, EventInput
 from schema.principal import Action, Grant, Principal
+from schema.stream import Stream, StreamEngine
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WHO = Principal(tenant="acme", subject="ada", client="crm", grants=(Grant(Action.PUBLISH),))
@@ -17,9 +22,18 @@ def said(**more) -> EventInput:
     return EventInput(**{"event_type": "user.created", "payload": msgspec.Raw(b'{"a":1}'), **more})
 
 
+def drafter(client: ClientContext) -> Drafter:
+    stream = Stream(
+        key=1, tenant="acme", stream_id="str_1", stream_name="users", topic_name="users", engine=StreamEngine.LEDGER,
+        event_patterns=("**",),
+    )  # fmt: skip
+    tools = Tools(ContentHash(b"h" * 32), IdentifierSource())
+    return Drafter(tools, {("acme", "X"): 1}, WHO, client, NOW, Router([stream], []))
+
+
 def code(**more) -> ErrorCode:
     with pytest.raises(EsbError) as refused:
-        seal(check(said(**more), WHO), WHO, ClientContext(), "evt_1", NOW)
+        drafter(ClientContext()).draft(said(**more))
     return refused.value.code
 
 
@@ -79,8 +93,8 @@ def test_too_large_and_foreign_have_codes_of_their_own():
 
 def test_the_envelope_is_stamped_and_keeps_what_was_said():
     client = ClientContext(ip_address="10.0.0.1", user_agent="curl", session_id=None)
-    checked = check(said(metadata=msgspec.Raw(b'{"user_agent":"mine","x":1}')), WHO)
-    made = decode_body(encode_body(seal(checked, WHO, client, "evt_1", NOW)))
+    draft = drafter(client).draft(said(metadata=msgspec.Raw(b'{"user_agent":"mine","x":1}')))
+    made = decode_body(draft.body)
     assert (made.user_id, made.source_capability, made.tenant_id) == ("ada", "crm", "acme")
     assert made.timestamp == NOW
     assert made.event_version == "1.0"

@@ -1,0 +1,190 @@
+"""From an input to a draft: everything about one event that needs no waiting. The hot path of publishing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+import orjson
+
+from processors.admission.canonical import ContentHash
+from processors.admission.envelope import Checked, check, check_identity, instant, too_large
+from processors.admission.lookups import Lookups
+from processors.admission.routing import Decision, Router
+from schema.errors import ErrorCode, EsbError, bad_input
+from schema.event import MAX_EVENT_BYTES, Envelope, Event, decode_body, encode_body
+from schema.identifier import IdentifierSource
+from schema.input import EMPTY_OBJECT, ClientContext, EventInput
+from schema.principal import Action, Principal
+from schema.stream import Stream, StreamEngine
+from store.log.port import Draft
+
+
+class Unpinned(Exception):
+    """The aggregate type was not seen before: the store must say which stream it lives in, then try again."""
+
+    def __init__(self, stream: Stream, aggregate_type: str) -> None:
+        super().__init__(aggregate_type)
+        self.stream = stream
+        self.aggregate_type = aggregate_type
+
+
+class Tools(NamedTuple):
+    """What drafting needs of the process."""
+
+    hashes: ContentHash
+    identifiers: IdentifierSource
+
+
+class Drafter:
+    """Makes the drafts of one request: one caller, one moment, one view of the tenant's streams."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        pins: Mapping[tuple[str, str], int],
+        principal: Principal,
+        client: ClientContext,
+        now: datetime,
+        router: Router,
+    ) -> None:
+        self._tools = tools
+        self._pins = pins
+        self._principal = principal
+        self._now = now
+        self._router = router
+        said = {name: getattr(client, name) for name in ClientContext.__struct_fields__}
+        self._stamps = {name: value for name, value in said.items() if value is not None}
+        self._only_stamps = msgspec.Raw(orjson.dumps(self._stamps)) if self._stamps else EMPTY_OBJECT
+        self._allowed: set[str] = set()
+
+    def draft(self, said: EventInput) -> Draft:
+        """The draft, stamped, routed and allowed. Raises what refuses the event, and Unpinned."""
+        checked = check(said, self._principal)
+        if said.stream is not None:
+            self._allow(said.stream)  # before looking it up: who may not publish there learns nothing of it
+        stream = self._decide(checked).stream
+        self._allow(stream.stream_name)
+        check_identity(said, self._principal, stream.stream_name)
+        ledger = stream.engine is StreamEngine.LEDGER
+        if ledger and said.aggregate_type is not None:
+            self._check_pin(stream, said.aggregate_type)
+        envelope = self._seal(checked, said.event_id or self._tools.identifiers.event_id())
+        body = encode_body(envelope)
+        if len(body) > MAX_EVENT_BYTES:
+            raise too_large(len(body))
+        return Draft(
+            envelope=envelope,
+            body=body,
+            stream=stream,
+            # only the ledger compares contents
+            content_hash=self._tools.hashes.of(said, checked.payload, checked.metadata) if ledger else 0,
+            expected_sequence=said.expected_sequence,
+        )
+
+    def explain(self, said: EventInput) -> Decision:
+        """Which stream would take it, and why. Raises as `draft`, but for pins."""
+        decision = self._decide(check(said, self._principal))
+        self._allow(decision.stream.stream_name)
+        return decision
+
+    def _decide(self, checked: Checked) -> Decision:
+        said = checked.said
+
+        def event() -> Event:
+            made = decode_body(encode_body(self._seal(checked, said.event_id or "")))
+            made.recorded_at = self._now
+            return made
+
+        return self._router.route(said.stream, said.event_type, event)
+
+    def _allow(self, stream: str) -> None:
+        if stream not in self._allowed:
+            self._principal.require(Action.PUBLISH, stream)
+            self._allowed.add(stream)
+
+    def _check_pin(self, stream: Stream, aggregate_type: str) -> None:
+        pinned = self._pins.get((stream.tenant, aggregate_type))
+        if pinned is None:
+            raise Unpinned(stream, aggregate_type)
+        if pinned != stream.key:
+            raise bad_input(
+                f"events of aggregate type {aggregate_type!r} live in another stream than {stream.stream_name!r}; "
+                "an aggregate type belongs to one stream, so that its history is one",
+                field="aggregate_type",
+            )
+
+    def _seal(self, checked: Checked, event_id: str) -> Envelope:
+        said, principal = checked.said, self._principal
+        return Envelope(
+            event_id=event_id,
+            event_type=said.event_type,
+            event_version=said.event_version or "1.0",
+            source_capability=said.source_capability or principal.client,
+            aggregate_id=said.aggregate_id,
+            aggregate_type=said.aggregate_type,
+            timestamp=self._now if said.timestamp is None else instant(said.timestamp, self._now),
+            correlation_id=said.correlation_id,
+            causation_id=said.causation_id,
+            tenant_id=principal.tenant,
+            user_id=said.user_id or principal.subject,
+            metadata=self._stamped(said, checked),
+            payload=said.payload,
+            schema_version=said.schema_version,
+        )
+
+    def _stamped(self, said: EventInput, checked: Checked) -> msgspec.Raw:
+        if said.metadata is None:
+            return self._only_stamps
+        known = checked.metadata or {}
+        if self._stamps.keys() <= known.keys():
+            return said.metadata
+        return msgspec.Raw(orjson.dumps({**self._stamps, **known}))
+
+
+class Drafting:
+    """The drafts of one request, asking the store for what this process does not know."""
+
+    def __init__(
+        self, tools: Tools, lookups: Lookups, principal: Principal, client: ClientContext, now: datetime
+    ) -> None:
+        self._tools = tools
+        self._lookups = lookups
+        self._request = (principal, client, now)
+        self._drafter: Drafter | None = None
+        self._refreshed = False
+
+    async def draft(self, said: EventInput) -> Draft:
+        """The draft; raises what refuses the event."""
+        while True:
+            drafter = self._drafter or await self._look()
+            try:
+                return drafter.draft(said)
+            except Unpinned as unknown:
+                await self._lookups.pin(unknown.stream, unknown.aggregate_type)
+            except EsbError as error:
+                await self._learn(error)
+
+    async def explain(self, said: EventInput) -> Decision:
+        """Which stream would take it, and why; raises as `draft`."""
+        while True:
+            drafter = self._drafter or await self._look()
+            try:
+                return drafter.explain(said)
+            except EsbError as error:
+                await self._learn(error)
+
+    async def _look(self) -> Drafter:
+        return self._with(await self._lookups.router(self._request[0].tenant))
+
+    async def _learn(self, refused: EsbError) -> None:
+        """Another process may have made the stream a moment ago: ask the store, once a request, before saying no."""
+        if refused.code is not ErrorCode.UNKNOWN_STREAM or self._refreshed:
+            raise refused
+        self._refreshed = True
+        self._with(await self._lookups.fresh_router(self._request[0].tenant))
+
+    def _with(self, router: Router) -> Drafter:
+        principal, client, now = self._request
+        self._drafter = Drafter(self._tools, self._lookups.pins, principal, client, now, router)
+        return self._drafter

@@ -1,0 +1,39 @@
+"""What admission must ask the store, and remembers: how a tenant routes, and where its aggregate types live."""
+
+from processors.admission.ports import Pins, StreamViews, TenantStreams
+from processors.admission.routing import Router
+from schema.stream import Stream
+
+_MAX_PINS = 100_000
+
+
+class Lookups:
+    """One instance a process. `pins`: (tenant, aggregate type) → key of its ledger stream, as far as known; a pin never
+    changes."""
+
+    def __init__(self, views: StreamViews, pins: Pins) -> None:
+        self._views = views
+        self._pins = pins
+        self._routers: dict[str, tuple[TenantStreams, Router]] = {}
+        self.pins: dict[tuple[str, str], int] = {}
+
+    async def router(self, tenant: str) -> Router:
+        """The tenant's routing as this process sees it."""
+        return self._router(tenant, await self._views.view(tenant))
+
+    async def fresh_router(self, tenant: str) -> Router:
+        """The tenant's routing as the store has it now."""
+        return self._router(tenant, await self._views.refresh(tenant))
+
+    async def pin(self, stream: Stream, aggregate_type: str) -> None:
+        """Learn where the aggregate type lives; in this stream, if nowhere yet."""
+        if len(self.pins) >= _MAX_PINS:
+            self.pins.clear()
+        pinned = await self._pins.pin_aggregate_type(stream.tenant, aggregate_type, stream.key)
+        self.pins[stream.tenant, aggregate_type] = pinned
+
+    def _router(self, tenant: str, view: TenantStreams) -> Router:
+        known = self._routers.get(tenant)
+        if known is None or known[0] is not view:
+            known = self._routers[tenant] = (view, Router(view.streams, view.routes))
+        return known[1]
