@@ -4,10 +4,12 @@ What a scalar refuses raises ValueError or TypeError; graphql-core adds where it
 """
 
 from datetime import datetime
+from math import isfinite
 from typing import Any, NewType
 
 import msgspec
 import strawberry
+from graphql import ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 MAX_LONG = 2**53 - 1
@@ -52,6 +54,25 @@ def _parse_json(value: Any) -> Any:
     return value
 
 
+def _parse_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    """A JSON value written into the document: GraphQL takes 1e999 for a number, which would be stored as null."""
+    value = value_from_ast_untyped(node, variables)
+    _refuse_infinite(value)
+    return value
+
+
+def _refuse_infinite(value: Any) -> None:
+    match value:
+        case float() if not isfinite(value):
+            raise ValueError("JSON cannot represent a number beyond the range of a double")
+        case list():
+            for item in value:
+                _refuse_infinite(item)
+        case dict():
+            for item in value.values():
+                _refuse_infinite(item)
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     Long: strawberry.scalar(
         name="Long",
@@ -67,6 +88,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         description="any JSON value",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
         parse_value=_parse_json,
+        parse_literal=_parse_json_literal,
     ),
     CursorText: strawberry.scalar(
         name="Cursor",
