@@ -174,7 +174,6 @@ class StreamAdmin:
             partitions=said.partitions,
             replication_factor=said.replication_factor,
             retention_policy=rules.retention(said.retention_policy, Retention()),
-            ledger_retention_ms=rules.check_duration(said.ledger_retention_ms, "ledger_retention_ms"),
             compression=said.compression,
             cleanup_policy=said.cleanup_policy,
             event_patterns=rules.patterns(said.event_patterns or ()),
@@ -218,8 +217,6 @@ def _changes(said: StreamPatch) -> dict[str, Any]:
             changes["retention_time_ms"] = checked.time_ms
         if said.retention_policy.size_bytes is not UNSET:
             changes["retention_size_bytes"] = checked.size_bytes
-    if said.ledger_retention_ms is not UNSET:
-        changes["ledger_retention_ms"] = rules.check_duration(said.ledger_retention_ms, "ledger_retention_ms")
     if said.compression is not UNSET:
         changes["compression"] = said.compression.value
     if said.cleanup_policy is not UNSET:

@@ -49,7 +49,6 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = 4
     replication_factor: int = 1
     retention_policy: Retention = Retention()
-    ledger_retention_ms: int | None = None
     compression: Compression = Compression.SNAPPY
     cleanup_policy: CleanupPolicy = CleanupPolicy.DELETE
     event_patterns: tuple[str, ...] = ()

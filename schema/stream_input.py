@@ -21,7 +21,6 @@ class StreamInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     partitions: int = 4
     replication_factor: int = 1
     retention_policy: RetentionInput | None = None
-    ledger_retention_ms: int | None = None
     compression: Compression = Compression.SNAPPY
     cleanup_policy: CleanupPolicy = CleanupPolicy.DELETE
     event_patterns: list[str] | None = None
@@ -31,7 +30,6 @@ class StreamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A change to a stream: what is left out stays. None takes a retention away."""
 
     retention_policy: RetentionInput | UnsetType | None = UNSET
-    ledger_retention_ms: int | UnsetType | None = UNSET
     compression: Compression | UnsetType = UNSET
     cleanup_policy: CleanupPolicy | UnsetType = UNSET
     event_patterns: list[str] | UnsetType = UNSET

@@ -97,7 +97,6 @@ def stream_of(row: asyncpg.Record, tenant: str) -> Stream:
         partitions=row["partitions"],
         replication_factor=row["replication_factor"],
         retention_policy=Retention(time_ms=row["retention_time_ms"], size_bytes=row["retention_size_bytes"]),
-        ledger_retention_ms=row["ledger_retention_ms"],
         compression=Compression(row["compression"]),
         cleanup_policy=CleanupPolicy(row["cleanup_policy"]),
         event_patterns=tuple(row["event_patterns"]),

@@ -15,7 +15,7 @@ _EVENTS = (
 )
 _STREAMS = (
     "query($a:String){streams(first:100,after:$a){nodes{streamId streamName topicName engine partitions eventPatterns "
-    "eventCount ledgerRetentionMs} pageInfo{hasNextPage endCursor}}}"
+    "eventCount} pageInfo{hasNextPage endCursor}}}"
 )
 _ROUTE = "query($e:EventInput!){explainRoute(event:$e){stream{streamName streamId} why}}"
 

@@ -36,7 +36,6 @@ class StreamBody(msgspec.Struct):
     partitions: int
     replication_factor: int
     retention_policy: Retention
-    ledger_retention_ms: int | None
     compression: str
     cleanup_policy: str
     event_patterns: tuple[str, ...]
@@ -118,7 +117,6 @@ def _shown(stream: Stream) -> StreamBody:
         partitions=stream.partitions,
         replication_factor=stream.replication_factor,
         retention_policy=stream.retention_policy,
-        ledger_retention_ms=stream.ledger_retention_ms,
         compression=stream.compression.lower(),
         cleanup_policy=stream.cleanup_policy.lower(),
         event_patterns=stream.event_patterns,

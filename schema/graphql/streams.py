@@ -37,7 +37,6 @@ class StreamInput:
     partitions: int | None = 4
     replication_factor: int | None = 1
     retention_policy: RetentionInput | None = UNSET
-    ledger_retention_ms: Long | None = UNSET
     compression: Compression | None = Compression.SNAPPY
     cleanup_policy: CleanupPolicy | None = CleanupPolicy.DELETE
     event_patterns: list[str] | None = UNSET
@@ -48,7 +47,6 @@ class StreamPatch:
     """A change to a stream."""
 
     retention_policy: RetentionInput | None = UNSET
-    ledger_retention_ms: Long | None = UNSET
     compression: Compression | None = UNSET
     cleanup_policy: CleanupPolicy | None = UNSET
     event_patterns: list[str] | None = UNSET
@@ -65,10 +63,7 @@ class StreamFields(Node):
     engine: StreamEngine
     partitions: int
     replication_factor: int
-    retention_policy: Retention = strawberry.field(
-        description="of the Kafka topic; the ledger keeps what ledgerRetentionMs says (null: everything)"
-    )
-    ledger_retention_ms: Long | None
+    retention_policy: Retention = strawberry.field(description="of the Kafka topic; the ledger keeps everything")
     compression: Compression
     cleanup_policy: CleanupPolicy
     event_patterns: list[str] = strawberry.field(description="which event types live here")

@@ -19,7 +19,6 @@ streams = Table(
     Column("replication_factor", Integer),
     Column("retention_time_ms", BigInteger),
     Column("retention_size_bytes", BigInteger),
-    Column("ledger_retention_ms", BigInteger),
     Column("compression", Text),
     Column("cleanup_policy", Text),
     Column("event_patterns", ARRAY(Text)),

@@ -31,7 +31,6 @@ create table streams (
   replication_factor int not null,
   retention_time_ms bigint,
   retention_size_bytes bigint,
-  ledger_retention_ms bigint,
   compression text collate "C" not null,
   cleanup_policy text collate "C" not null,
   event_patterns text[] collate "C" not null default '{}',

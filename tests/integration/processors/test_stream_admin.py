@@ -118,7 +118,6 @@ async def test_rights_are_asked_on_the_stream(admin: StreamAdmin) -> None:
         ({"partitions": 0}, "partitions"),
         ({"partitions": 10**9}, "partitions"),
         ({"replication_factor": 0}, "replication_factor"),
-        ({"ledger_retention_ms": 0}, "ledger_retention_ms"),
         ({"retention_policy": RetentionInput(time_ms=-5)}, "retention_policy.time_ms"),
         ({"event_patterns": ["order..x"]}, "event_patterns"),
     ],
@@ -196,14 +195,13 @@ async def test_a_patch_changes_only_what_is_given_here_and_at_the_broker(
     assert await admin.get(ADMIN, "orders") == changed
     more = StreamPatch(
         retention_policy=None,
-        ledger_retention_ms=7,
         compression=Compression.ZSTD,
         cleanup_policy=CleanupPolicy.COMPACT,
         event_patterns=[],
     )
     changed = await admin.patch(ADMIN, "orders", more)
     assert changed.retention_policy == Retention()
-    assert (changed.ledger_retention_ms, changed.event_patterns) == (7, ())
+    assert changed.event_patterns == ()
     assert (changed.compression, changed.cleanup_policy) == (Compression.ZSTD, CleanupPolicy.COMPACT)
     assert await admin.patch(ADMIN, "orders", StreamPatch()) == changed
 
@@ -229,7 +227,6 @@ async def test_of_two_patches_that_cross_the_broker_ends_with_both(admin: Stream
 async def test_a_patch_that_cannot_be_is_refused(admin: StreamAdmin) -> None:
     await admin.create(ADMIN, StreamInput(stream_name="orders"))
     for patch in (
-        StreamPatch(ledger_retention_ms=0),
         StreamPatch(event_patterns=["a..b"]),
         StreamPatch(retention_policy=RetentionInput(size_bytes=0)),
         StreamPatch(compression=None),  # type: ignore[arg-type]
@@ -241,8 +238,8 @@ async def test_a_patch_that_cannot_be_is_refused(admin: StreamAdmin) -> None:
 
 async def test_a_stream_from_before_there_was_a_kafka_can_be_patched(registry: Registry, topics: BrokerTopics) -> None:
     await admin_of(registry).create(ADMIN, StreamInput(stream_name="orders"))
-    changed = await admin_of(registry, topics).patch(ADMIN, "orders", StreamPatch(ledger_retention_ms=5))
-    assert changed.ledger_retention_ms == 5
+    changed = await admin_of(registry, topics).patch(ADMIN, "orders", StreamPatch(compression=Compression.ZSTD))
+    assert changed.compression is Compression.ZSTD
 
 
 async def test_a_deleted_stream_is_gone_for_good(admin: StreamAdmin) -> None:

@@ -1,4 +1,4 @@
-"""The lock is what gets installed: a dependency that is only in pyproject.toml would be missing on every new machine."""
+"""The lock is what gets installed: a dependency only in pyproject.toml would be missing on every new machine."""
 
 import re
 import tomllib

@@ -6,7 +6,7 @@ from tests.integration.gateway.graphql.conftest import World
 
 FIELDS = (
     "id streamId streamName topicName engine partitions replicationFactor retentionPolicy { timeMs sizeBytes }"
-    " ledgerRetentionMs compression cleanupPolicy eventPatterns"
+    " compression cleanupPolicy eventPatterns"
 )
 CREATE = f"mutation($s: StreamInput!) {{ createStream(stream: $s) {{ {FIELDS} }} }}"
 PATCH = f'mutation($p: StreamPatch!) {{ updateStream(name: "made", patch: $p) {{ {FIELDS} }} }}'
@@ -19,7 +19,7 @@ async def test_a_stream_is_made_with_the_contracts_defaults(world: World) -> Non
     assert made.pop("id") == made.pop("streamId")
     assert made == {
         "streamName": "made", "topicName": "made", "engine": "LEDGER", "partitions": 4, "replicationFactor": 1,
-        "retentionPolicy": {"timeMs": None, "sizeBytes": None}, "ledgerRetentionMs": None, "compression": "SNAPPY",
+        "retentionPolicy": {"timeMs": None, "sizeBytes": None}, "compression": "SNAPPY",
         "cleanupPolicy": "DELETE", "eventPatterns": [],
     }  # fmt: skip
     assert await world.code(CREATE, {"s": {"streamName": "made"}}) == "ALREADY_EXISTS"

@@ -180,7 +180,7 @@ async def test_connections_cut_under_load_lose_and_repeat_nothing(ledger: Proces
     publishing = [asyncio.create_task(publish(f"u{n}")) for n in range(10)]
     for _ in range(8):
         before = published
-        while published < before + 30:
+        while published < before + 30:  # noqa: ASYNC110 -- until they go on
             await asyncio.sleep(0.01)
         await admin.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"

@@ -22,7 +22,9 @@ NOT_YET = {
         "resumeReplay", "cancelReplay",
     },
     "Subscription": {"aggregate", "projection", "deliveries", "replay", "metrics"},
-    "StreamInput": {"schemaEnforcement"},
+    "Stream": {"ledgerRetentionMs"},
+    "StreamInput": {"schemaEnforcement", "ledgerRetentionMs"},
+    "StreamPatch": {"ledgerRetentionMs"},
 }  # fmt: skip
 LATER_TYPES = {
     "Aggregate", "AggregateType", "AggregateTypeInput", "AssignInput", "CancelSubscriptionResult", "ChangeKind",
