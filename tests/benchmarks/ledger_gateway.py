@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ import msgspec
 
 from processors.admission.admission import Admission
 from processors.admission.canonical import ContentHash
+from processors.query import EventQueries
+from processors.readable import ReadableStreams
 from schema.cursor import CursorCodec
 from schema.errors import ErrorCode
 from schema.identifier import IdentifierSource
@@ -23,6 +26,7 @@ from schema.principal import Action, Grant, Principal
 from schema.stream import StreamEngine
 from store.database import Database
 from store.embedded import EmbeddedPostgres
+from store.ledger.reader import EventReader
 from store.log.ledger import LedgerLogs
 from store.log.logs import Logs
 from store.registry import Registry, StreamCache
@@ -33,7 +37,9 @@ from tests.services.postgres import Databases
 
 TENANT = "acme"
 BATCH = 1000
-PRINCIPAL = Principal(tenant=TENANT, subject="bench", client="bench", grants=(Grant(Action.PUBLISH),))
+PRINCIPAL = Principal(
+    tenant=TENANT, subject="bench", client="bench", grants=(Grant(Action.PUBLISH), Grant(Action.READ))
+)
 CLIENT = ClientContext()
 COLUMNS = (
     *("tenant", "position", "stream", "sequence_number", "ts", "recorded_at", "event_id", "event_type"),
@@ -71,9 +77,10 @@ class Recorder:
 
 
 class Ways(NamedTuple):
-    """What a gateway process has between admission and the ledger."""
+    """What a gateway process has between its edge and the ledger."""
 
     admission: Admission
+    queries: EventQueries
     tenants: Tenants
     stream: str
 
@@ -90,16 +97,18 @@ async def gateway(dsn: str) -> AsyncIterator[Ways]:
         await ledger.start()
         views = StreamCache(registry, signals)
         await _stream(database, tenants)
+        logs, codec = Logs(ledger.get, tenants, {}), CursorCodec(b"k" * 32)
         admission = Admission(
             views=views,
             pins=registry,
-            logs=Logs(ledger.get, tenants, {}),
-            codec=CursorCodec(b"k" * 32),
+            logs=logs,
+            codec=codec,
             hashes=ContentHash(b"h" * 32),
             recorder=Recorder(),
             identifiers=IdentifierSource(),
         )
-        yield Ways(admission, tenants, "user-events")
+        queries = EventQueries(EventReader(database), ReadableStreams(views), tenants, logs, codec)
+        yield Ways(admission, queries, tenants, "user-events")
     finally:
         await ledger.close()
         await signals.stop()
@@ -147,7 +156,9 @@ async def publish_batches(ways: Ways, said: Sequence[Sequence[EventInput]]) -> f
 
 
 class Bare:
-    """The peer: asyncpg's COPY into a table that has the events table's columns, partition and indexes, no more."""
+    """The peer: asyncpg's COPY into one table that has the events table's columns, partition and indexes, and the index
+    on event ids that the ledger keeps in a table of its own. It finds no duplicates and numbers nothing.
+    """
 
     def __init__(self, connection: "asyncpg.Connection[Any]") -> None:
         self._connection = connection
@@ -163,6 +174,7 @@ class Bare:
             unique = "unique" if "UNIQUE" in head else ""
             columns = tail.partition(" USING ")[2]
             await connection.execute(f"create {unique} index on bare using {columns}")
+        await connection.execute("create unique index on bare (event_id, tenant, position)")
         return cls(connection)
 
     def rows(self, said: Sequence[EventInput]) -> list[tuple[Any, ...]]:
@@ -171,7 +183,7 @@ class Bare:
         rows = []
         for one in said:
             self._position += 1
-            at = _instant()
+            at = datetime.now(UTC)
             event_id = identifiers.event_id()
             body = msgspec.json.encode(
                 {
@@ -192,9 +204,3 @@ class Bare:
         for rows in prepared:
             await self._connection.copy_records_to_table("bare", records=rows, columns=COLUMNS)
         return sum(map(len, prepared)) / (time.perf_counter() - started)
-
-
-def _instant() -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
