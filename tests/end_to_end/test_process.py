@@ -28,7 +28,7 @@ def test_what_was_made_is_there_after_the_next_start(own_gateway: Callable[..., 
     ask(gateway, token, CREATE)
     getattr(gateway, end)()
     gateway.start()
-    assert ask(gateway, token, STREAMS) == {"data": {"streams": {"nodes": [{"streamName": "orders"}]}}}
+    assert ask(gateway, token, STREAMS)["data"] == {"streams": {"nodes": [{"streamName": "orders"}]}}
 
 
 def test_a_stopped_gateway_leaves_no_process_behind(own_gateway: Callable[..., GatewayProcess]) -> None:
