@@ -188,13 +188,17 @@ class Database:
 async def _acquired(pool: _Pool, seconds: float) -> AsyncIterator[Connection]:
     if pool is None:
         raise unavailable("it is not started")
-    async with pool.acquire(timeout=seconds) as connection:
-        try:
-            yield connection
-        except (TimeoutError, asyncpg.InternalClientError):
-            # Its answer may still come: never to be read as the answer to the next question.
-            connection.terminate()
-            raise
+    # Not acquire(timeout=…): that waits in a task of its own, three turns of the loop before every commit and read.
+    async with asyncio.timeout(seconds):
+        connection = await pool.acquire()
+    try:
+        yield connection
+    except (TimeoutError, asyncpg.InternalClientError):
+        # Its answer may still come: never to be read as the answer to the next question.
+        connection.terminate()
+        raise
+    finally:
+        await pool.release(connection)
 
 
 @asynccontextmanager
