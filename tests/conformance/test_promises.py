@@ -173,6 +173,8 @@ async def test_a_stream_that_does_not_exist_is_refused(subject: Subject) -> None
     )
     assert refusal([lost]).code is ErrorCode.UNKNOWN_STREAM
     assert receipts([kept])[0].position == 1
+    alone = await subject.log.append([Command(events=[draft(nowhere, "a")])])
+    assert refusal(alone).code is ErrorCode.UNKNOWN_STREAM
 
 
 async def test_a_condition_refuses_what_came_too_late(subject: Subject) -> None:
