@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from gateway.auth.origins import Origins
 from gateway.drain import Drain
@@ -46,18 +46,21 @@ class Gateway:
 def create_app(gateway: Gateway) -> Starlette:
     """The ASGI application. It has no lifespan: what it leads to is started before it and stopped after it."""
     api = [route for routes in gateway.rest for route in routes(gateway.guard)]
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", _to_graphiql),
             *gateway.graphql,
             # public: a client generator has no token, and it says nothing of any tenant
-            Mount("/api/v1", routes=[openapi_route(), *api]),
+            Mount("/api/v1", Router([openapi_route(), *api], redirect_slashes=False)),
             gateway.event_socket.route(),
             *probe_routes(gateway.readiness, gateway.metrics),
         ],
         middleware=[Middleware(RequestContext), *_hosts(gateway.hosts), *gateway.origins.cors()],
         exception_handlers={EsbError: esb_error, HTTPException: http_exception},
     )
+    # a redirect to the path without its last slash would name the Host header, which anybody may write
+    app.router.redirect_slashes = False
+    return app
 
 
 def _hosts(hosts: Sequence[str]) -> list[Middleware]:

@@ -6,7 +6,7 @@ from strawberry import UNSET, Info
 from resolvers.arguments import count_of, given, order_of, where_of
 from resolvers.context import Context
 from resolvers.event import DEFAULT_PAGE, EventConnection
-from schema.cursor import PageCursor
+from schema.cursor import CursorInvalid, PageCursor
 from schema.errors import bad_input
 from schema.event import MAX_PAGE
 from schema.graphql.enums import Order
@@ -89,7 +89,7 @@ async def stream_page(context: Context, first: int | None, after: str | None) ->
         raise bad_input(f"first must be between 1 and {MAX_PAGE}, not {count}", field="first")
     codec, tenant = context.services.codec, context.principal.tenant
     streams = sorted(await context.services.streams.list(context.principal), key=lambda stream: stream.stream_name)
-    last = "" if not after else str(codec.decode_page(tenant, after).last[0])
+    last = "" if after is None else _name(codec.decode_page(tenant, after))
     left = [stream for stream in streams if stream.stream_name > last]
     edges = [
         StreamEdge(node=Stream(stream), cursor=codec.encode_page(tenant, PageCursor(0, 0, (stream.stream_name,))))
@@ -105,3 +105,10 @@ async def stream_page(context: Context, first: int | None, after: str | None) ->
             end_cursor=edges[-1].cursor if edges else None,
         ),
     )
+
+
+def _name(page: PageCursor) -> str:
+    match page.last:
+        case (str(name),):
+            return name
+    raise CursorInvalid("it is from another list")

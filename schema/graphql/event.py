@@ -85,10 +85,15 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 EVENT_FIELDS = tuple(_READ)
 
+# no list in an event is longer, and Python refuses to read integers of thousands of digits
+_INDEX_DIGITS = 9
+
 
 def value_at(event: Event, path: str) -> Any:
     """Walk a dotted path: the first segment names a field in snake_case, the others keys, or indexes of lists."""
     root, *rest = path.split(".")
+    if not all(rest):
+        raise bad_input("a path is names between dots, such as payload.items.0.sku", field="path")
     if root == "payload":
         value = event.payload_document
     elif root == "metadata":
@@ -100,7 +105,13 @@ def value_at(event: Event, path: str) -> Any:
     for key in rest:
         if isinstance(value, dict):
             value = value.get(key)
-        elif isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
+        elif (
+            isinstance(value, list)
+            and key.isascii()
+            and key.isdigit()
+            and len(key) <= _INDEX_DIGITS
+            and int(key) < len(value)
+        ):
             value = value[int(key)]
         else:
             return None

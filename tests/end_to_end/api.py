@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -83,3 +84,13 @@ class Api:
             if not page["pageInfo"]["hasNextPage"]:
                 return found
             after = page["pageInfo"]["endCursor"]
+
+
+def administrator(gateway: GatewayProcess) -> Iterator[Api]:
+    """For fixtures: the administrator of a new tenant with the stream `user-events` for `user.**`."""
+    made = Api(gateway, new_tenant())
+    try:
+        made.create_stream()
+        yield made
+    finally:
+        made.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.api import Api, new_tenant
+from tests.end_to_end.api import Api, administrator
 from tests.end_to_end.shell import Shell
 from tests.services.external import EXTERNAL
 from tests.services.gateway import GatewayProcess
@@ -53,10 +53,7 @@ def own_gateway(gateway_settings: Mapping[str, str], tmp_path: Path) -> Iterator
 @pytest.fixture
 def api(gateway: GatewayProcess) -> Iterator[Api]:
     """The shared gateway, as administrator of a new tenant with the stream `user-events` for `user.**`."""
-    made = Api(gateway, new_tenant())
-    made.create_stream()
-    yield made
-    made.close()
+    yield from administrator(gateway)
 
 
 @pytest.fixture
