@@ -27,6 +27,8 @@ from tests.services.postgres import Databases
 
 PER_SECOND = 1000
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
+PATIENCE = 30.0
+PROBE = -1
 TENANT = "bench"
 _PAD = "x" * 300  # makes a stored event of about 600 bytes
 
@@ -59,6 +61,19 @@ class Line:
         self._first = 0
         self._sent: list[float] = []
 
+    async def begin(self) -> None:
+        """Returns once the subscription hears what is published: its protocol does not say when it began."""
+        probe = self._request(PROBE)
+
+        async def hear() -> None:
+            await anext(self._messages)
+
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            hearing = group.create_task(hear())
+            while not hearing.done():
+                await self._client.send(probe)
+                await asyncio.wait([hearing], timeout=0.1)
+
     async def run(self, seconds: float) -> Round:
         """Publish for so long at an even pace; returns when every event has arrived, each once."""
         made = Round()
@@ -67,17 +82,25 @@ class Line:
         self._sent = []
         requests = [self._request(self._first + n) for n in range(count)]
         with used(self._gateway_pid) as gateway, used(os.getpid()) as client:
-            async with asyncio.timeout(seconds + 30), asyncio.TaskGroup() as group:
-                group.create_task(self._receive(count, made))
-
-                def send(number: int) -> None:
-                    self._sent.append(time.perf_counter())
-                    group.create_task(self._publish(requests[number], number, made))
-
-                made.late = [late * 1000 for late in await paced(PER_SECOND, count, send)]
+            try:
+                async with asyncio.timeout(seconds + PATIENCE):
+                    await self._publish_all(requests, made)
+            except TimeoutError:
+                got = f"{len(made.answered)} receipts and {len(made.delivered)} deliveries"
+                raise RuntimeError(f"of {count} events, {got} after {PATIENCE} s more") from None
         made.gateway_cpu = gateway.cpu_seconds / gateway.seconds
         made.client_cpu = client.cpu_seconds / client.seconds
         return made
+
+    async def _publish_all(self, requests: Sequence[bytes], made: Round) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._receive(len(requests), made))
+
+            def send(number: int) -> None:
+                self._sent.append(time.perf_counter())
+                group.create_task(self._publish(requests[number], number, made))
+
+            made.late = [late * 1000 for late in await paced(PER_SECOND, len(requests), send)]
 
     def _request(self, number: int) -> bytes:
         event = {
@@ -99,8 +122,10 @@ class Line:
     async def _receive(self, count: int, made: Round) -> None:
         missing = set(range(count))
         while missing:
-            data = await anext(self._messages)
-            number = data["events"]["payload"]["n"] - self._first
+            said = (await anext(self._messages))["events"]["payload"]["n"]
+            if said == PROBE:
+                continue
+            number = said - self._first
             made.delivered.append((time.perf_counter() - self._sent[number]) * 1000)
             missing.remove(number)
 
@@ -136,6 +161,7 @@ async def measure(settings: Mapping[str, str], engines: Sequence[str]) -> dict[s
 async def rounds(gateway: GatewayProcess, client: Client, engine: str) -> dict[str, Any]:
     """Measured rounds on a stream of that engine, after an unmeasured one."""
     async with line(gateway, client, engine) as one:
+        await one.begin()
         await one.run(SECONDS)
         made = []
         for number in range(PAIRS):

@@ -22,7 +22,7 @@ SETTLE_SECONDS = 3.0
 EVENTS = 500
 
 PUBLISH = "mutation($event: EventInput!) { publishEvent(event: $event) { eventId position cursor } }"
-FOLLOW = "subscription { events { eventId payload } }"
+FOLLOW = "subscription { events(from: { beginning: true }) { eventId payload } }"
 NEWEST = "{ events(first: 50, order: DESC) { edges { node { eventId payload } } pageInfo { endCursor } } }"
 
 
