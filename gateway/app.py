@@ -10,16 +10,19 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from gateway.auth.origins import Origins
 from gateway.drain import Drain
 from gateway.probes import Readiness, probe_routes
+from gateway.problems import problem
 from gateway.request_context import RequestContext
 from gateway.rest.guard import Guard, esb_error, http_exception
 from gateway.rest.openapi import openapi_route
 from gateway.telemetry.metrics import Metrics
 from gateway.ws.events import EventSocket
-from schema.errors import EsbError
+from schema.errors import ErrorCode, EsbError
 
 RoutesOf = Callable[[Guard], Sequence[BaseRoute]]
 
@@ -60,6 +63,7 @@ def create_app(gateway: Gateway) -> Starlette:
     )
     # a redirect to the path without its last slash would name the Host header, which anybody may write
     app.router.redirect_slashes = False
+    app.router.default = _nothing_here
     return app
 
 
@@ -67,6 +71,13 @@ def _hosts(hosts: Sequence[str]) -> list[Middleware]:
     if "*" in hosts:
         return []
     return [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)]
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "websocket":
+        raise HTTPException(404)
+    refusal = EsbError(ErrorCode.NOT_FOUND, "there is nothing at this path")
+    await WebSocket(scope, receive, send).send_denial_response(problem(refusal))
 
 
 async def _to_graphiql(_request: Request) -> Response:
