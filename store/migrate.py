@@ -19,8 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from store.routines import ROUTINES
-from store.schema_state import fingerprint
+from store.routines import ROUTINES, fingerprint
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

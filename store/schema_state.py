@@ -5,27 +5,15 @@ Alembic costs a start a second of imports and some megabytes for as long as the 
 """
 
 import asyncio
-from hashlib import sha256
-from pathlib import Path
 
 import asyncpg
 
 from schema.errors import ErrorCode, EsbError
 from store.database import translated
-from store.routines import ROUTINES
-
-VERSIONS = Path(__file__).parent / "migrations" / "versions"
+from store.routines import fingerprint
 
 _FINGERPRINT = "select obj_description(to_regclass('alembic_version'), 'pg_class')"
 _CONNECT_SECONDS = 5.0
-
-
-def fingerprint() -> str:
-    """Stands for every revision and routine of this version of the program."""
-    digest = sha256()
-    for file in (*sorted(VERSIONS.glob("*.py")), *ROUTINES):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 async def is_current(dsn: str) -> bool:
