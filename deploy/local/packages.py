@@ -18,6 +18,8 @@ PROGRAMS: Mapping[str, str] = {
 }
 """Program → the Debian package that brings it."""
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
 
 class CannotInstall(ServiceFailed):
     """This machine lacks a program and we cannot install it."""
@@ -37,6 +39,15 @@ def install() -> Path:
     return kafka_jars()
 
 
+def browser() -> str:
+    """A Chromium to show pages in, installed where there is none."""
+    for program in BROWSERS:
+        if found := shutil.which(program):
+            return found
+    install_debian(["chromium"], "Tests need a browser:")
+    return BROWSERS[0]
+
+
 def missing_packages() -> list[str]:
     """The Debian packages whose programs are not there."""
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
@@ -45,13 +56,13 @@ def missing_packages() -> list[str]:
     return missing
 
 
-def install_debian(packages: list[str]) -> None:
-    """Install packages by apt-get, without starting what they bring."""
+def install_debian(packages: list[str], why: str = "Tests need real services. Start Docker, or") -> None:
+    """Install packages by apt-get, without starting what they bring. `why`: how a refusal begins."""
     names = " ".join(packages)
     if not shutil.which("apt-get"):
-        raise CannotInstall(f"Tests need real services. Start Docker, or install what these packages bring: {names}")
+        raise CannotInstall(f"{why} install what these packages bring: {names}")
     if os.geteuid() != 0:
-        raise CannotInstall(f"Tests need real services. Start Docker, or run: sudo apt-get install {names}")
+        raise CannotInstall(f"{why} run: sudo apt-get install {names}")
     # RUNLEVEL=1 keeps the packages' own services from starting: ours run on free ports, with folders of their own.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):

@@ -18,7 +18,10 @@ STREAM = "flights"
 _BATCH = 1000
 _TICK_S = 0.1
 _CREATE = "mutation($s:StreamInput!){createStream(stream:$s){streamName}}"
-_LAST = "query($s:[String!]){events(streams:$s,first:1,order:DESC){nodes{eventId}}}"
+# of 2013: what people publish themselves into the demo's stream, to try it, happens now
+_LAST = """query($s: [String!]) {
+  events(streams: $s, first: 1, order: DESC, where: {timestamp: {lt: "2014-01-02T12:00:00Z"}}) { nodes { eventId } }
+}"""
 
 
 async def run(remote: Remote, *, speed: float, limit: int | None, console: Console) -> int:
@@ -100,7 +103,7 @@ def _skip_to(feed: Iterator[flights.FlightEvent], last: str | None) -> int:
     for skipped, event in enumerate(feed, 1):
         if event.event_id() == last:
             return skipped
-    raise bad_input(f"the newest event of {STREAM!r}, {last}, is not one of the demo's: use a new tenant")
+    raise bad_input(f"the event {last} of {STREAM!r} is not one of the demo's: use a new --tenant")
 
 
 async def _publish(remote: Remote, documents: list[dict[str, Any]]) -> None:

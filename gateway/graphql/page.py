@@ -21,6 +21,7 @@ _SHELL = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Event Streaming Bus · GraphiQL</title>
+<link rel="icon" href="data:,">
 <style>html,body,#graphiql{{height:100%;margin:0}}</style>
 {head}
 </head>
