@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -54,17 +54,17 @@ def there(gateways: tuple[GatewayProcess, GatewayProcess], here: Api) -> Iterato
     made.close()
 
 
-def follow(api: Api, start: dict[str, Any]) -> ClientConnection:
-    """Follows events; live by the time this returns."""
-    socket = connect(
-        f"{api.gateway.websocket_url}/graphql", subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None
-    )
-    socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {api.token}"}}))
-    assert json.loads(socket.recv(20))["type"] == "connection_ack"
-    query = "subscription($f: From) { events(from: $f) { position payload cursor } }"
-    payload = {"query": query, "variables": {"f": start}}
-    socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-    return socket
+@contextmanager
+def following(api: Api, cursor: str) -> Iterator[ClientConnection]:
+    """A subscription to every event after the cursor."""
+    address = f"{api.gateway.websocket_url}/graphql"
+    with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
+        socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {api.token}"}}))
+        assert json.loads(socket.recv(20))["type"] == "connection_ack"
+        query = "subscription($c: Cursor!) { events(from: {cursor: $c}) { position payload } }"
+        payload = {"query": query, "variables": {"c": cursor}}
+        socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+        yield socket
 
 
 def received(socket: ClientConnection, count: int) -> list[dict[str, Any]]:
@@ -81,18 +81,16 @@ def test_a_stream_made_on_one_is_published_to_on_the_other_at_once(here: Api, th
 def test_a_subscriber_on_one_sees_in_order_all_that_is_published_on_both(here: Api, there: Api) -> None:
     here.create_stream()
     cursor = here.publish()["cursor"]
-    socket = follow(there, {"cursor": cursor})
 
     def publish(api: Api) -> None:
         for number in range(EVENTS):
             api.publish(payload=number)
 
-    with ThreadPoolExecutor(2) as pool:
+    with following(there, cursor) as socket, ThreadPoolExecutor(2) as pool:
         done = [pool.submit(publish, api) for api in (here, there)]
         seen = received(socket, 2 * EVENTS)
         for each in done:
             each.result()
-    socket.close()
     assert [event["position"] for event in seen] == list(range(2, 2 + 2 * EVENTS))
     assert sorted(event["payload"] for event in seen) == sorted(2 * list(range(EVENTS)))
 
@@ -105,9 +103,8 @@ def test_cursors_and_pages_of_one_are_good_on_the_other(here: Api, there: Api) -
     query = "query($a: String) { events(after: $a) { nodes { payload } } }"
     rest = there.graphql(query, a=page["pageInfo"]["endCursor"])["events"]["nodes"]
     assert [event["payload"] for event in rest] == [2, 3]
-    socket = follow(there, {"cursor": page["nodes"][1]["cursor"]})
-    assert [event["payload"] for event in received(socket, 2)] == [2, 3]
-    socket.close()
+    with following(there, page["nodes"][1]["cursor"]) as socket:
+        assert [event["payload"] for event in received(socket, 2)] == [2, 3]
 
 
 def test_what_is_written_on_one_is_read_on_the_other_at_once(here: Api, there: Api) -> None:
