@@ -8,7 +8,7 @@ Every wait has a deadline, on both sides: we give up a frozen server, the server
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
@@ -50,6 +50,15 @@ _READER_SESSION = _SESSION | {
 # SQLSTATE (PostgreSQL documentation, Appendix A): connection, resources, operator intervention, system error.
 _UNAVAILABLE_CLASSES = ("08", "53", "57P", "58")
 _UNAVAILABLE_STATES = frozenset({"25006", "55P03", "40P01", "25P03", "25P04"})
+# What a connection says that ended while nobody used it.
+_BROKEN = (
+    asyncpg.InternalClientError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    OSError,
+)
 _ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
 
 
@@ -154,22 +163,43 @@ class Database:
 
         Raises LOG_UNAVAILABLE, or TIMEOUT when the block takes longer.
         """
-        async with _connection(self._readers, _ACQUIRE_SECONDS) as connection:
+        async with AsyncExitStack() as used:
+            connection = await self._begun(tenant, used)
             try:
                 async with asyncio.timeout(SNAPSHOT_SECONDS):
-                    # One message, not four: each round trip is a good part of a short read.
-                    await connection.execute(
-                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                        f"SET LOCAL ROLE {self.reader_role}; SET LOCAL esb.tenant = '{int(tenant)}'"
-                    )
                     yield connection
                     await connection.execute("COMMIT")
             except TimeoutError:
-                connection.terminate()
+                _discard(connection)
                 raise EsbError(ErrorCode.TIMEOUT, "the read took longer than ten seconds; ask for less") from None
             except BaseException:
                 await _roll_back(connection)
                 raise
+
+    async def _begun(self, tenant: int, used: AsyncExitStack) -> Connection:
+        """A connection in a transaction of the reader's role.
+
+        Connections that broke while they lay in the pool, as all do when PostgreSQL restarts, are passed over: the
+        reader has asked nothing yet, so nobody need hear of them.
+        """
+        # One message, not four: each round trip is a good part of a short read.
+        begin = (
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+            f"SET LOCAL ROLE {self.reader_role}; SET LOCAL esb.tenant = '{int(tenant)}'"
+        )
+        for left in reversed(range(self._sizes[1] + 1)):
+            async with AsyncExitStack() as attempt:
+                connection = await attempt.enter_async_context(_connection(self._readers, _ACQUIRE_SECONDS))
+                try:
+                    await connection.execute(begin)
+                except _BROKEN:
+                    _discard(connection)
+                    if not left:
+                        raise
+                else:
+                    await used.enter_async_context(attempt.pop_all())
+                    return connection
+        raise unavailable("every connection is broken")
 
     async def _pool(self, session: dict[str, str], command_seconds: float) -> "asyncpg.Pool[asyncpg.Record]":
         least, most = self._sizes
@@ -195,7 +225,7 @@ async def _acquired(pool: _Pool, seconds: float) -> AsyncIterator[Connection]:
         yield connection
     except (TimeoutError, asyncpg.InternalClientError):
         # Its answer may still come: never to be read as the answer to the next question.
-        connection.terminate()
+        _discard(connection)
         raise
     finally:
         await pool.release(connection)
@@ -227,4 +257,10 @@ async def _roll_back(connection: Connection) -> None:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK", timeout=2)
     except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        _discard(connection)
+
+
+def _discard(connection: Connection) -> None:
+    """Never use it again. A connection that broke has left its pool by itself, and then says that it has."""
+    with suppress(asyncpg.InterfaceError):
         connection.terminate()
