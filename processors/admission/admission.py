@@ -31,14 +31,25 @@ from schema.identifier import IdentifierSource
 from schema.input import ClientContext, EventInput
 from schema.principal import Principal
 from schema.stream import StreamEngine
-from store.log.port import Command, Condition, Draft, Log, Outcome, Receipt, Refusal
+from store.log.port import Command, Condition, Draft, Receipt, Refusal
 
 MAX_BATCH_EVENTS = 10_000
 
 
-class _Admitted(msgspec.Struct, frozen=True):
+_EVENTS_A_TURN = 250
+
+
+class _Admitted(msgspec.Struct, frozen=True, gc=False):
     index: int
     draft: Draft
+
+
+class _Committed(msgspec.Struct, frozen=True, gc=False):
+    item: _Admitted
+    receipt: Receipt
+
+
+_Result = _Committed | Rejection
 
 
 class Admission:
@@ -95,17 +106,12 @@ class Admission:
         _check_batch(inputs, atomic, condition)
         started = time.perf_counter()
         boundary = await self._boundary(principal, condition)
-        admitted, rejections = await self._admit_all(principal, inputs, client)
-        if sum(len(item.draft.body) for item in admitted) > MAX_BATCH_BYTES:
-            raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_BYTES} bytes")
-        if atomic and rejections:
-            return self._reported([], rejections)
-        if atomic:
-            receipts, refused = await self._append_whole(admitted, boundary)
-        else:
-            receipts, refused = await self._append_each(admitted)
-        self._record(admitted, receipts, time.perf_counter() - started)
-        return self._reported(receipts, rejections + refused)
+        admitted, results = await _admit(self._drafting(principal, client), inputs)
+        if not atomic:
+            results += await self._append_each(admitted)
+        elif not results:
+            results = await self._append_whole(admitted, boundary)
+        return self._reported(results, time.perf_counter() - started)
 
     async def explain(self, principal: Principal, said: EventInput) -> Decision:
         """Which stream would take the event and why; raises as publishing would, and commits nothing."""
@@ -113,21 +119,6 @@ class Admission:
 
     def _drafting(self, principal: Principal, client: ClientContext) -> Drafting:
         return Drafting(self._tools, self._lookups, principal, client, self._now())
-
-    async def _admit_all(
-        self, principal: Principal, inputs: Sequence[EventInput], client: ClientContext
-    ) -> tuple[list[_Admitted], list[Rejection]]:
-        drafting = self._drafting(principal, client)
-        admitted: list[_Admitted] = []
-        rejections: list[Rejection] = []
-        for index, said in enumerate(inputs):
-            try:
-                admitted.append(_Admitted(index, await drafting.draft(said)))
-            except EsbError as error:
-                rejections.append(Rejection(index, said.event_id, error.code, error.message, error.details))
-            if index % 500 == 499:
-                await asyncio.sleep(0)  # a large batch must not hold up the loop's other work
-        return admitted, rejections
 
     async def _boundary(self, principal: Principal, condition: AppendConditionInput | None) -> Condition | None:
         if condition is None:
@@ -139,58 +130,69 @@ class Admission:
             raise CursorInvalid("it is from another epoch of the log")
         return Condition(none_matching=condition.none_matching, after=after.position)
 
-    async def _append_whole(
-        self, admitted: list[_Admitted], boundary: Condition | None
-    ) -> tuple[list[tuple[int, Receipt]], list[Rejection]]:
+    async def _append_whole(self, admitted: list[_Admitted], boundary: Condition | None) -> list[_Result]:
         if any(item.draft.stream.engine is not StreamEngine.LEDGER for item in admitted) and (
             len(admitted) > 1 or boundary is not None
         ):
             message = "atomic batches and conditions are for ledger streams; publish with atomic: false"
             refusal = Refusal(index=0, code=ErrorCode.UNSUPPORTED_BY_ENGINE, message=message)
-            return [], [_rejection(admitted[0], refusal)]
+            return [_rejection(admitted[0], refusal)]
         log = await self._logs.of(admitted[0].draft.stream)
         (outcome,) = await log.append([Command(events=[item.draft for item in admitted], condition=boundary)])
         if isinstance(outcome, Refusal):
-            return [], [_rejection(admitted[outcome.index], outcome)]
-        return [(item.index, receipt) for item, receipt in zip(admitted, outcome, strict=True)], []
+            return [_rejection(admitted[outcome.index], outcome)]
+        return [_Committed(item, receipt) for item, receipt in zip(admitted, outcome, strict=True)]
 
-    async def _append_each(self, admitted: list[_Admitted]) -> tuple[list[tuple[int, Receipt]], list[Rejection]]:
-        by_log: dict[int, tuple[Log, list[_Admitted]]] = {}
+    async def _append_each(self, admitted: list[_Admitted]) -> list[_Result]:
+        by_log: dict[int, list[_Admitted]] = {}
         for item in admitted:
-            log = await self._logs.of(item.draft.stream)
-            by_log.setdefault(id(log), (log, []))[1].append(item)
-        groups = list(by_log.values())
-        answers = await asyncio.gather(*(_append_singles(log, items) for log, items in groups))
+            stream = item.draft.stream
+            # the ledger streams of a tenant share one log
+            by_log.setdefault(0 if stream.engine is StreamEngine.LEDGER else stream.key, []).append(item)
+        answers = await asyncio.gather(*(self._append_singles(items) for items in by_log.values()))
+        return [result for answer in answers for result in answer]
+
+    async def _append_singles(self, items: Sequence[_Admitted]) -> list[_Result]:
+        """A log that cannot be reached refuses its own events, not those of other logs."""
+        try:
+            log = await self._logs.of(items[0].draft.stream)
+            outcomes = await log.append([Command(events=[item.draft]) for item in items])
+        except EsbError as error:
+            refusal = Refusal(index=0, code=error.code, message=error.message, details=error.details)
+            return [_rejection(item, refusal) for item in items]
+        return [
+            _rejection(item, outcome) if isinstance(outcome, Refusal) else _Committed(item, outcome[0])
+            for item, outcome in zip(items, outcomes, strict=True)
+        ]
+
+    def _reported(self, results: Sequence[_Result], seconds: float) -> PublishReport:
         receipts: list[tuple[int, Receipt]] = []
         rejections: list[Rejection] = []
-        for (_, items), outcomes in zip(groups, answers, strict=True):
-            for item, outcome in zip(items, outcomes, strict=True):
-                if isinstance(outcome, Refusal):
-                    rejections.append(_rejection(item, outcome))
-                else:
-                    receipts.append((item.index, outcome[0]))
-        return receipts, rejections
-
-    def _record(self, admitted: list[_Admitted], receipts: list[tuple[int, Receipt]], seconds: float) -> None:
-        committed = {index for index, _ in receipts}
-        engines = Counter(item.draft.stream.engine for item in admitted if item.index in committed)
+        engines: Counter[StreamEngine] = Counter()
+        for result in results:
+            if isinstance(result, Rejection):
+                rejections.append(result)
+                self._recorder.rejected(result.code, 1)
+            else:
+                receipts.append((result.item.index, result.receipt))
+                engines[result.item.draft.stream.engine] += 1
         for engine, events in engines.items():
             self._recorder.published(engine, events, seconds)
-
-    def _reported(self, receipts: list[tuple[int, Receipt]], rejections: list[Rejection]) -> PublishReport:
-        for rejection in rejections:
-            self._recorder.rejected(rejection.code, 1)
         receipts.sort(key=lambda pair: pair[0])
         return PublishReport(receipts, sorted(rejections, key=lambda rejection: rejection.index))
 
 
-async def _append_singles(log: Log, items: Sequence[_Admitted]) -> list[Outcome]:
-    """Commit each event for itself. A log that cannot be reached refuses its own events, not those of other logs."""
-    try:
-        return await log.append([Command(events=[item.draft]) for item in items])
-    except EsbError as error:
-        refusal = Refusal(index=0, code=error.code, message=error.message, details=error.details)
-        return [refusal] * len(items)
+async def _admit(drafting: Drafting, inputs: Sequence[EventInput]) -> tuple[list[_Admitted], list[_Result]]:
+    admitted: list[_Admitted] = []
+    refused: list[_Result] = []
+    for index, said in enumerate(inputs):
+        try:
+            admitted.append(_Admitted(index, await drafting.draft(said)))
+        except EsbError as error:
+            refused.append(Rejection(index, said.event_id, error.code, error.message, error.details))
+        if index % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
+            await asyncio.sleep(0)  # a large batch must not hold up the loop's other work
+    return admitted, refused
 
 
 def _rejection(item: _Admitted, refusal: Refusal) -> Rejection:
@@ -202,7 +204,7 @@ def _check_batch(inputs: Sequence[EventInput], atomic: bool, condition: AppendCo
         raise bad_input("the batch is empty", field="events")
     if len(inputs) > MAX_BATCH_EVENTS:
         raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_EVENTS} events")
-    size = sum(len(memoryview(said.payload)) for said in inputs)
+    size = sum(len(memoryview(said.payload)) + len(memoryview(said.metadata or b"")) for said in inputs)
     if size > MAX_BATCH_BYTES:
         raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_BYTES} bytes")
     if condition is not None and not atomic:

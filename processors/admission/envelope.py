@@ -29,6 +29,7 @@ class _Rule(NamedTuple):
     words: str
 
     def check(self, value: str) -> None:
+        """Raise BAD_INPUT unless the value keeps the rule."""
         if len(value) > self.longest or not self.pattern.match(value):
             message = f"{self.field} must be {self.words}, at most {self.longest} characters"
             raise bad_input(message, field=self.field)
