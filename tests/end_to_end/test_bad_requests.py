@@ -11,6 +11,9 @@ from tests.end_to_end.api import Api, administrator, issue
 from tests.end_to_end.refusals import STATUS, graphql_error, problem
 from tests.services.gateway import GatewayProcess
 
+# nothing of this depends on which PostgreSQL it is
+pytestmark = pytest.mark.embedded_only
+
 EVENT = b'{"event_type":"user.x","payload":1}'
 REST_POSTS = ["events", "events/batch", "streams", "routes", "routes/explain"]
 QUERY = b'{"query":"{__typename}"}'

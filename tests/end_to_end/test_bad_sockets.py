@@ -15,6 +15,9 @@ from tests.end_to_end.api import Api, administrator, issue
 from tests.end_to_end.refusals import STATUS, error_code, graphql_error, tells_nothing_of_insides
 from tests.services.gateway import GatewayProcess
 
+# nothing of this depends on which PostgreSQL it is
+pytestmark = pytest.mark.embedded_only
+
 FOLLOW = "subscription($s: [String!], $w: EventFilter, $f: From, $o: Overflow, $b: Int) {" + (
     "events(streams: $s, where: $w, from: $f, overflow: $o, bufferBytes: $b) { eventId } }"
 )

@@ -8,6 +8,9 @@ from tests.end_to_end.api import Api, new_tenant
 from tests.end_to_end.shell import Shell
 from tests.services.gateway import GatewayProcess
 
+# nothing of this depends on which PostgreSQL it is
+pytestmark = pytest.mark.embedded_only
+
 COUNT = """query($k: String!) { events(
   streams: ["flights"], first: 1, order: DESC, where: {eventType: {eq: $k}}) { nodes { timestamp position } } }"""
 

@@ -88,6 +88,7 @@ def test_a_token_opens_what_its_role_may(api: Api, shell: Shell) -> None:
     assert problem(refused) == "FORBIDDEN"
 
 
+@pytest.mark.embedded_only
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -96,6 +96,7 @@ REFUSED: list[tuple[str, int, str]] = [
 ]
 
 
+@pytest.mark.embedded_only
 def test_what_cannot_be_done_is_one_line(shell: Shell) -> None:
     for arguments, code, said in REFUSED:
         done = shell.run("publish", *arguments.split())

@@ -52,6 +52,7 @@ def test_the_route_of_an_event_is_explained(shell: Shell) -> None:
     assert (refused.code, refused.err.split(":")[0]) == (1, "UNKNOWN_STREAM")
 
 
+@pytest.mark.embedded_only
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -121,6 +122,7 @@ def test_tail_goes_on_through_a_killed_gateway(own_gateway: Callable[..., Gatewa
     api.close()
 
 
+@pytest.mark.embedded_only
 def test_help_of_every_command_says_what_its_options_default_to(shell: Shell) -> None:
     words = {
         "": ["serve", "token", "publish", "tail", "events", "streams", "demo", "migrate", "doctor", "route", "epoch"],

@@ -8,6 +8,9 @@ from tests.end_to_end.api import Api
 from tests.end_to_end.browser import Page, page
 from tests.services.gateway import GatewayProcess
 
+# nothing of this depends on which PostgreSQL it is
+pytestmark = pytest.mark.embedded_only
+
 EDITOR = "document.querySelector('.graphiql-query-editor').innerText"
 RESULT = "(document.querySelector('.result-window')?.innerText ?? '').replaceAll('\\u00a0', ' ')"
 RUNNING = "document.querySelector('.graphiql-execute-button').ariaLabel.startsWith('Stop')"
