@@ -124,7 +124,16 @@ def main(dsn: str, port: int) -> None:
     address = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
     asyncio.run(prepare(address))
     app = GraphQL(schema(create_async_engine(address, pool_size=20)), graphql_ide=None)
-    uvicorn.run(app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", lifespan="off", log_level="warning")
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_level="warning",
+        timeout_keep_alive=75,  # its connections lie idle while the other side is measured
+    )
 
 
 if __name__ == "__main__":
