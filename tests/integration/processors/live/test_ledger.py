@@ -193,7 +193,8 @@ async def test_killed_connections_cost_time_and_nothing_else(database_url: str) 
     async with gateway(database_url, hand_over=False, ring_bytes=40_000, poll_seconds=0.02) as gate:
 
         async def kill_now_and_then() -> None:
-            while (await gate.log.head()).position == 1:  # a process whose start is cut gives up, and rightly
+            # not earlier: a process whose start is cut gives up, and rightly
+            while (await gate.log.head()).position == 1:  # noqa: ASYNC110 - until another process has written
                 await asyncio.sleep(0.01)
             killer = await asyncpg.connect(database_url, server_settings={"application_name": "killer"})
             try:
