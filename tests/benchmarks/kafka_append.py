@@ -177,9 +177,8 @@ async def send(producer: AIOKafkaProducer, topic: str, batch: dict[int, list[tup
 
 async def drafted(admission: Admission, batch: list[EventInput]) -> list[Draft]:
     """The batch as admission hands it to the log."""
-    admitted, rejections = await admission._admit_all(PRINCIPAL, batch, ClientContext())
-    assert not rejections
-    return [item.draft for item in admitted]
+    drafting = admission._drafting(PRINCIPAL, ClientContext())
+    return [await drafting.draft(said) for said in batch]
 
 
 def by_partition(drafts: list[Draft]) -> dict[int, list[tuple[bytes, bytes]]]:
