@@ -46,7 +46,7 @@ async def _serve(settings: Settings) -> int:
             async with build(settings) as gateway:
                 server = Server(server_config(settings, create_app(gateway)), gateway.drain)
                 stopping.serving(server)
-                _settle_heap()
+                settle_heap()
                 _say_where(settings, listener)
                 await server.serve([listener])
         except (EsbError, EmbeddedPostgresError) as error:
@@ -58,7 +58,7 @@ async def _serve(settings: Settings) -> int:
     return 0
 
 
-def _settle_heap() -> None:
+def settle_heap() -> None:
     """What the start made stays for ever: a collection that walks all of it costs a fifth of a publish, and stops the
     loop for tens of milliseconds. Garbage in cycles is rare here, and looked for every 10,000 objects instead of 700.
     """

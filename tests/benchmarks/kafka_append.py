@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from gateway.serve import settle_heap
 from processors.admission.admission import Admission
 from processors.admission.canonical import ContentHash
 from schema.cursor import CursorCodec
@@ -87,6 +88,7 @@ async def main() -> None:
 
 async def run(servers: str) -> None:
     """Measure, and print the line."""
+    settle_heap()  # both sides run as the gateway does
     name = f"bench-{uuid4().hex}"
     stream = Stream(
         key=1,

@@ -13,6 +13,7 @@ import time
 import asyncpg
 import uvloop
 
+from gateway.serve import settle_heap
 from store.migrate import upgrade
 from tests.benchmarks.harness import PAIRS, Comparison, compare, finish
 from tests.benchmarks.ledger_gateway import (
@@ -93,6 +94,7 @@ def kept(disturbed: Comparison, own: Comparison) -> float:
 
 
 async def main() -> None:
+    settle_heap()  # both sides run as the gateway does
     async with server() as dsn:
         await asyncio.to_thread(upgrade, dsn)
         connection = await asyncpg.connect(dsn)
