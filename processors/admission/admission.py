@@ -107,6 +107,7 @@ class Admission:
         started = time.perf_counter()
         boundary = await self._boundary(principal, condition)
         admitted, results = await _admit(self._drafting(principal, client), inputs)
+        _check_size(sum(len(item.draft.body) for item in admitted))
         if not atomic:
             results += await self._append_each(admitted)
         elif not results:
@@ -205,7 +206,11 @@ def _check_batch(inputs: Sequence[EventInput], atomic: bool, condition: AppendCo
     if len(inputs) > MAX_BATCH_EVENTS:
         raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_EVENTS} events")
     size = sum(len(memoryview(said.payload)) + len(memoryview(said.metadata or b"")) for said in inputs)
-    if size > MAX_BATCH_BYTES:
-        raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_BYTES} bytes")
+    _check_size(size)
     if condition is not None and not atomic:
         raise bad_input("a condition needs an atomic batch", field="condition")
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BATCH_BYTES:
+        raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_BYTES} bytes")
