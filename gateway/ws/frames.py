@@ -1,0 +1,110 @@
+"""Frames built once and written to many sockets, past ASGI (RFC 6455, section 5).
+
+Under our protocol class an application finds a `Frames` at `scope["extensions"][EXTENSION]`; under any other server it
+finds none, and sends as ASGI says. What a socket is given in one turn of the event loop leaves in one system call: on
+loopback a call costs 5 µs, the ten messages in it 2 µs, and no event loop gathers writes by itself (uvloop 0.23).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from websockets.protocol import OPEN, Protocol
+
+EXTENSION: Final = "esb.frames"
+
+HIGH_WATER_BYTES: Final = 65_536
+LOW_WATER_BYTES: Final = 16_384
+
+
+def text_header(length: int) -> bytes:
+    """What stands before a text message of so many bytes: unmasked, in one frame (section 5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2)
+    return b"\x81\x7f" + length.to_bytes(8)
+
+
+class Turn:
+    """The sockets that were given something in this turn of the loop; one instance serves many sockets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._given: list[Frames] = []
+
+    def add(self, frames: "Frames") -> None:
+        """Flush it before the loop looks for input again."""
+        if not self._given:
+            self._loop.call_soon(self._flush)
+        self._given.append(frames)
+
+    def _flush(self) -> None:
+        given, self._given = self._given, []
+        for frames in given:
+            frames.flush()
+
+
+class Frames:
+    """Where one socket's frames are written.
+
+    Attributes
+    ----------
+    writable:
+        False before the handshake is accepted, while more than `HIGH_WATER_BYTES` wait in the transport (until
+        `LOW_WATER_BYTES` are left) or an ASGI `send` waits its turn, and for ever once a close has begun. To be
+        looked at before each `write`.
+    on_writable:
+        Called each time writing becomes possible again. It may write.
+    """
+
+    __slots__ = ("_conn", "_given", "_given_bytes", "_holds", "_transport", "_turn", "on_writable", "writable")
+
+    def __init__(self, turn: Turn, transport: asyncio.Transport, conn: Protocol) -> None:
+        self._turn = turn
+        self._transport = transport
+        self._conn = conn
+        self._given: list[bytes] = []
+        self._given_bytes = 0
+        self._holds = 1  # the handshake
+        self.writable = False
+        self.on_writable: Callable[[], None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write whole frames, in order with ASGI's sends. Never blocks; ignored before the accept and after a close.
+
+        What is written while not `writable` is kept all the same: who does not look needs memory without bound.
+        """
+        if not self._given:
+            self._turn.add(self)
+        self._given.append(data)
+        self._given_bytes += len(data)
+        if self._given_bytes > HIGH_WATER_BYTES:
+            self.flush()  # or `writable` would say nothing of what is written in one turn
+
+    def flush(self) -> None:
+        """Hand what was given to the transport, unless a close came before."""
+        given = self._given
+        if not given:
+            return
+        self._given, self._given_bytes = [], 0
+        if self._conn.state is OPEN and not self._transport.is_closing():
+            self._transport.write(given[0] if len(given) == 1 else b"".join(given))
+
+    def hold(self) -> None:
+        """Say that nothing shall be written until `release`, which must follow once."""
+        self._holds += 1
+        self.writable = False
+
+    def release(self) -> None:
+        """Take a `hold` back."""
+        self._holds -= 1
+        if self._holds == 0:
+            self.writable = True
+            if self.on_writable is not None:
+                self.on_writable()
+
+    def end(self) -> None:
+        """A close has begun: nothing can be written any more."""
+        self.hold()  # never released
+        self.on_writable = None
