@@ -1,10 +1,11 @@
-"""Expressions as Python functions: generated source, compiled once.
+"""Expressions as Python functions: generated source, compiled once a shape.
 
 Only node kinds choose the source; every text, key and number enters as a bound constant, so nothing a caller wrote is
-ever read as Python.
+ever read as Python, and expressions that differ only in their constants are compiled once.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from schema.filter import computing, values
@@ -28,6 +29,15 @@ from schema.filter.syntax import (
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
+_OPERATORS = {sign: f"operator{number}" for number, sign in enumerate(computing.BINARY)}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{function.__name__: function for function in (values.given, values.walk, values.present, values.index)},
+    **{function.__name__: function for function in (values.truth, values.all_of, values.any_of, computing.negate)},
+    **{_OPERATORS[sign]: function for sign, function in computing.BINARY.items()},
+    **{f"call_{name}": function for name, function in computing.CALLS.items()},
+}
+"""What the source calls, by the name it uses."""
+
 
 def evaluate(expression: Expression, context: Mapping[str, Any]) -> Any:
     """The value of `expression`; ExpressionError where it has none. `context`: `event` as an Event, others as JSON."""
@@ -42,10 +52,20 @@ def compile_expression(expression: Expression) -> Evaluate:
 
 def compile_tree(tree: Node) -> Evaluate:
     """The same for a tree."""
-    constants: dict[str, Any] = {}
-    source = f"lambda context: {_Source(constants).value(tree)}"
-    function: Evaluate = eval(source, {"__builtins__": {}, **constants})  # noqa: S307
+    constants: list[Any] = []
+    value = _Source(constants).value(tree)
+    function: Evaluate = _factory(len(constants), value)(*constants)
     return function
+
+
+@lru_cache(maxsize=1024)
+def _factory(constants: int, value: str) -> Callable[..., Evaluate]:
+    """From the constants of a shape to the function."""
+    names = ", ".join(f"c{number}" for number in range(constants))
+    factory: Callable[..., Evaluate] = eval(  # noqa: S307
+        f"lambda {names}: lambda context: {value}", {"__builtins__": {}, **_FUNCTIONS}
+    )
+    return factory
 
 
 def true_for_event(tree: Node) -> Callable[[Any], bool]:
@@ -62,18 +82,18 @@ def true_for_event(tree: Node) -> Callable[[Any], bool]:
 
 
 class _Source:
-    """Writes the source; `constants` receives what it refers to."""
+    """Writes the source; `constants` receives what it calls c0, c1 and so on."""
 
-    def __init__(self, constants: dict[str, Any]) -> None:
+    def __init__(self, constants: list[Any]) -> None:
         self._constants = constants
 
     def _bind(self, value: Any) -> str:
         name = f"c{len(self._constants)}"
-        self._constants[name] = value
+        self._constants.append(value)
         return name
 
     def _call(self, function: Callable[..., Any], *arguments: str) -> str:
-        return f"{self._bind(function)}({', '.join(arguments)})"
+        return f"{function.__name__}({', '.join(arguments)})"
 
     def value(self, node: Node) -> str:
         """Source whose value is the node's."""
@@ -96,7 +116,7 @@ class _Source:
             case Unary(_, operand):
                 return f"(not {self._call(values.truth, self.value(operand))})"
             case Binary(op, left, right):
-                return self._call(computing.BINARY[op], self.value(left), self.value(right))
+                return f"{_OPERATORS[op]}({self.value(left)}, {self.value(right)})"
             case Logic(op, items):
                 function = values.all_of if op == "&&" else values.any_of
                 return self._call(function, *(f"lambda: {self.value(item)}" for item in items))
@@ -104,7 +124,7 @@ class _Source:
                 condition = self._call(values.truth, self.value(test))
                 return f"({self.value(then)} if {condition} else {self.value(other)})"
             case Call(function_name, arguments):
-                return self._call(computing.CALLS[function_name], *map(self.value, arguments))
+                return f"call_{function_name}({', '.join(map(self.value, arguments))})"
             case ListOf(items):
                 return "[" + ", ".join(map(self.value, items)) + "]"
             case MapOf(entries):
