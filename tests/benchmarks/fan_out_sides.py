@@ -1,0 +1,186 @@
+"""The servers that `fan-out` compares, each a process of its own with 500 subscribers of one operation."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.local.service import free_port
+from tests.benchmarks.load import CREATE_STREAM, Client
+from tests.load.generator import Generator, publishing
+from tests.load.programs import BUILT, node_peer
+from tests.services.gateway import GatewayProcess
+
+SUBSCRIBERS = 500
+PATIENCE_S = 60.0
+FIELDS = (
+    *("eventId", "eventType", "eventVersion", "aggregateId", "aggregateType", "sequenceNumber"),
+    *("timestamp", "recordedAt", "correlationId", "payload"),
+)
+FOLLOW = f"subscription {{ events {{ {' '.join(FIELDS)} }} }}"
+FILTERED = f"subscription($where: EventFilter) {{ events(where: $where) {{ {' '.join(FIELDS)} }} }}"
+ALL = ["all"]
+ROOMS = [f"room-{number:03d}" for number in range(100)]
+_STAMP = "2026-11-23T21:00:00.000000Z"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A server under measurement: its process, where its events are published, and the group that follows them."""
+
+    name: str
+    pid: int
+    group: str
+    to: dict[str, Any]
+    keys: Sequence[str] = field(default_factory=lambda: ALL)
+    deliveries: int = SUBSCRIBERS
+    """Of each event."""
+
+
+def event(pad: int) -> dict[str, Any]:
+    """An event as our publishers say it; $… are filled in by the generator."""
+    return {
+        "eventType": "order.placed",
+        "aggregateType": "Order",
+        "aggregateId": "$KEY",
+        "correlationId": "req-000000017",
+        "stream": "order-events",
+        "payload": {"seq": "$SEQ", "at": "$AT", "pad": "x" * pad},
+    }
+
+
+def whole(pad: int) -> str:
+    """The same as peers are given it: what our gateway adds is there already, nothing is computed."""
+    said = event(pad)
+    del said["stream"]
+    said |= {"eventId": "evt_$ID", "eventVersion": "1.0", "sequenceNumber": "$SEQ"}
+    said |= {"timestamp": _STAMP, "recordedAt": _STAMP}
+    text = json.dumps({name: said[name] for name in FIELDS}, separators=(",", ":"))
+    return text.replace('"$SEQ"', "$SEQ").replace('"$AT"', "$AT")
+
+
+@asynccontextmanager
+async def ours(generator: Generator) -> AsyncIterator[Side]:
+    """Our gateway; its embedded PostgreSQL is other processes, which are not counted."""
+    async with _gateway() as (gateway, to):
+        await _gather(generator, "ours", gateway, {"query": FOLLOW, "keys": ALL})
+        side = Side("ours", gateway.pid, "ours", to)
+        yield await _heard(generator, side)
+
+
+@asynccontextmanager
+async def filtered(generator: Generator) -> AsyncIterator[Side]:
+    """Our gateway with 500 distinct filters; each event matches the 5 of its room."""
+    where = {"where": {"aggregateId": {"eq": "$KEY"}, "payload": [{"path": "seq", "gte": "-$NUMBER"}]}}
+    variables = json.dumps(where).replace('"-$NUMBER"', "-$NUMBER")
+    async with _gateway() as (gateway, to):
+        await _gather(generator, "filtered", gateway, {"query": FILTERED, "variables": variables, "keys": ROOMS})
+        side = Side("filters", gateway.pid, "filtered", to, ROOMS, SUBSCRIBERS // len(ROOMS))
+        yield await _heard(generator, side)
+
+
+@asynccontextmanager
+async def centrifuge(generator: Generator) -> AsyncIterator[Side]:
+    """Centrifugo's engine. Protocol and write delay are what made it fastest here: see `BENCH_CENTRIFUGE`."""
+    protocol, _, options = os.environ.get("BENCH_CENTRIFUGE", "json").partition(" ")
+    port = free_port()
+    async with _process(str(BUILT / "centrifuge"), "-address", f"127.0.0.1:{port}", *options.split()) as pid:
+        await _listening(port)
+        url = f"ws://127.0.0.1:{port}/connection"
+        url += "?format=protobuf" if protocol == "protobuf" else ""
+        plan = {"url": url, "protocol": f"centrifuge-{protocol}", "keys": ALL}
+        await _subscribe(generator, "centrifuge", plan)
+        publish = f"http://127.0.0.1:{port}/publish?channel=all"
+        to = {"url": publish, "item": whole(79), "between": "\n", "accepted": "ok"}
+        yield await _heard(generator, Side("centrifuge", pid, "centrifuge", to))
+
+
+@asynccontextmanager
+async def graphql_ws(generator: Generator) -> AsyncIterator[Side]:
+    """graphql-ws on Node."""
+    command = await asyncio.to_thread(node_peer)
+    async with _stock(generator, "graphql-ws", "/graphql", *command) as side:
+        yield side
+
+
+@asynccontextmanager
+async def strawberry(generator: Generator) -> AsyncIterator[Side]:
+    """Strawberry on uvicorn."""
+    async with _stock(
+        generator, "strawberry", "/", sys.executable, "-m", "tests.benchmarks.strawberry_subscriptions"
+    ) as side:
+        yield side
+
+
+SIDES = {"ours": ours, "centrifuge": centrifuge, "graphql-ws": graphql_ws, "strawberry": strawberry}
+
+
+@asynccontextmanager
+async def _stock(generator: Generator, name: str, path: str, *command: str) -> AsyncIterator[Side]:
+    port = free_port()
+    async with _process(*command, str(port)) as pid:
+        await _listening(port)
+        await _subscribe(generator, name, {"url": f"ws://127.0.0.1:{port}{path}", "query": FOLLOW, "keys": ALL})
+        to = {
+            "url": f"http://127.0.0.1:{port}/publish",
+            "headers": {"content-type": "application/json"},
+            **{"head": "[", "item": whole(68), "between": ",", "tail": "]", "accepted": "ok"},
+        }
+        yield await _heard(generator, Side(name, pid, name, to))
+
+
+@asynccontextmanager
+async def _gateway() -> AsyncIterator[tuple[GatewayProcess, dict[str, Any]]]:
+    with tempfile.TemporaryDirectory(prefix="esb-bench-", ignore_cleanup_errors=True) as folder:
+        gateway = GatewayProcess(Path(folder, "data"))
+        await asyncio.to_thread(gateway.start)
+        try:
+            async with Client(gateway.url, gateway.token("bench"), connections=1) as client:
+                await client.graphql(CREATE_STREAM, {"stream": {"streamName": "order-events"}})
+            yield gateway, publishing(gateway.url, gateway.token("bench"), event(61))
+        finally:
+            await asyncio.to_thread(gateway.stop)
+
+
+async def _gather(generator: Generator, name: str, gateway: GatewayProcess, plan: dict[str, Any]) -> None:
+    init = {"authorization": f"Bearer {gateway.token('bench')}"}
+    await _subscribe(generator, name, {"url": f"{gateway.websocket_url}/graphql", "init": init, **plan})
+
+
+async def _subscribe(generator: Generator, name: str, plan: dict[str, Any]) -> None:
+    fixed = {"name": name, "sockets": SUBSCRIBERS, "per_socket": 1, "together": 32, "anywhere": True}
+    await generator.do("gather", PATIENCE_S, plan={**fixed, **plan})
+
+
+async def _heard(generator: Generator, side: Side) -> Side:
+    await generator.do("hear", PATIENCE_S, group=side.group, to=side.to, keys=side.keys)
+    return side
+
+
+@asynccontextmanager
+async def _process(*command: str) -> AsyncIterator[int]:
+    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "NODE_ENV": "production"})
+    try:
+        yield process.pid
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
