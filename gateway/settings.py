@@ -128,6 +128,15 @@ class Limits(_Frozen):
     ping_interval_s: float = Field(default=20, gt=0, description="between two pings of a WebSocket")
     ticket_ttl_s: float = Field(default=30, gt=0, le=300, description="how long a browser's ticket may be redeemed")
     tickets_per_tenant: int = Field(default=1000, gt=0, description="unredeemed tickets of a tenant")
+    token_life_s: float = Field(
+        default=10 * 365 * 86400,
+        gt=0,
+        le=10 * 365 * 86400,
+        description="how long a token may still have to live; revocations are remembered as long",
+    )
+    revocations_per_tenant: int = Field(
+        default=10_000, gt=0, description="revocations a tenant may have at once, of tokens, of subjects, of clients"
+    )
     token_cache_entries: int = Field(default=4096, gt=0, description="verified tokens kept")
     sockets: int = Field(default=20_000, gt=0, description="open connections; more are refused with 503")
     websocket_message_bytes: int = Field(default=9 * 1024 * 1024, gt=0, description="one message from a client")

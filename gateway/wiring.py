@@ -14,6 +14,7 @@ from gateway.auth.credentials import Credentials
 from gateway.auth.development import DevelopmentToken
 from gateway.auth.origins import Origins
 from gateway.auth.roles import Roles
+from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
@@ -35,8 +36,10 @@ from processors.admission.canonical import ContentHash
 from processors.live.live import Live, LiveLimits
 from processors.query import EventQueries
 from processors.readable import ReadableStreams
+from processors.revocations import Revocations
 from processors.stream_admin import StreamAdmin
 from processors.stream_admin import Topics as TopicsPort
+from processors.token_admin import TokenAdmin
 from resolvers.context import Services
 from schema.cursor import CursorCodec
 from schema.identifier import IdentifierSource
@@ -49,6 +52,7 @@ from store.ledger.reader import EventReader
 from store.log.ledger import LedgerLogs
 from store.log.logs import Logs, MakeLog
 from store.registry import Registry, StreamCache
+from store.revocations import RevocationRows
 from store.schema_state import bring_up_to_date
 from store.signals.port import Signals, log_topic
 from store.tenants import Tenants
@@ -127,15 +131,17 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
             identifiers=IdentifierSource(),
         )
         readable = ReadableStreams(store.views)
+        revocations = await _revocations(settings, store, stack)
         services = Services(
             admission=admission,
             streams=StreamAdmin(store.registry, store.views, store.signals, engines.topics, engines=set(engines.logs)),
+            tokens=TokenAdmin(revocations, token_life_s=settings.limits.token_life_s),
             readable=readable,
             events=EventQueries(reader, readable, store.tenants, logs, codec),
             live=live,
             codec=codec,
         )
-        yield await _edge(settings, store, services, metrics, engines.checks, stack)
+        yield await _edge(settings, store, services, revocations, metrics, engines.checks, stack)
 
 
 async def _store(settings: Settings, stack: AsyncExitStack) -> _Store:
@@ -216,6 +222,7 @@ async def _edge(
     settings: Settings,
     store: _Store,
     services: Services,
+    revocations: Revocations,
     metrics: Metrics,
     checks: dict[str, Check],
     stack: AsyncExitStack,
@@ -228,6 +235,8 @@ async def _edge(
         signing_key=store.keys.signing if settings.local_tokens else None,
         roles=roles,
         issuers=settings.issuers,
+        revoked=revocations.revoked,
+        token_life_s=limits.token_life_s,
         cache_entries=limits.token_cache_entries,
     )
     stack.push_async_callback(authenticator.close)
@@ -235,6 +244,9 @@ async def _edge(
     origins = Origins(settings.allowed_origins)
     credentials = Credentials(authenticator, tickets, origins)
     drain = Drain()
+    sessions = Sessions(revocations.revoked)
+    revocations.listen(sessions.recheck)
+    await _run(sessions, stack)
     graphql = GraphQLEndpoint(
         services=services,
         authenticator=authenticator,
@@ -243,6 +255,7 @@ async def _edge(
         dev_token=DevelopmentToken(settings, TokenIssuer(store.keys.signing, roles)).for_page,
         tracing=tracing,
         drain=drain,
+        sessions=sessions,
         connection_limits=ConnectionLimits.of(limits),
     )
     await _run(graphql, stack)
@@ -252,6 +265,7 @@ async def _edge(
         live=services.live,
         codec=services.codec,
         drain=drain,
+        sessions=sessions,
         send_timeout_s=limits.send_timeout_s,
         buffer_bytes=limits.subscription_buffer_bytes,
     )
@@ -274,6 +288,14 @@ async def _edge(
         drain=drain,
         hosts=settings.hosts,
     )
+
+
+async def _revocations(settings: Settings, store: _Store, stack: AsyncExitStack) -> Revocations:
+    rows = RevocationRows(store.database)
+    revocations = Revocations(rows, store.signals, per_tenant=settings.limits.revocations_per_tenant)
+    store.signals.listen(revocations.on_signal, own=False)
+    await _run(revocations, stack)
+    return revocations
 
 
 def _live_limits(settings: Settings) -> LiveLimits:

@@ -8,10 +8,12 @@ from strawberry.dataloader import DataLoader
 
 from processors.admission.admission import Admission
 from processors.live.live import Live
+from processors.live.subscription import LiveSubscription
 from processors.pages import EventPage
 from processors.query import EventQueries, Placed
 from processors.readable import ReadableStreams
 from processors.stream_admin import StreamAdmin
+from processors.token_admin import TokenAdmin
 from schema.cursor import CursorCodec
 from schema.input import ClientContext
 from schema.principal import Principal
@@ -23,6 +25,7 @@ class Services:
 
     admission: Admission
     streams: StreamAdmin
+    tokens: TokenAdmin
     readable: ReadableStreams
     events: EventQueries
     live: Live
@@ -48,7 +51,10 @@ class Loaders:
 
 
 class Context:
-    """One operation: who asks, from where, with what. `resume`: the cursor a subscription was asked to go on from."""
+    """One operation: who asks, from where, with what. `resume`: the cursor a subscription was asked to go on from.
+
+    `live`: what a subscription follows, once it does.
+    """
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Context:
         self.request_id = request_id
         self.resume = resume
         self.sign = partial(services.codec.encode, principal.tenant)
+        self.live: LiveSubscription | None = None
         self._loaders: Loaders | None = None
 
     @property
@@ -72,6 +79,13 @@ class Context:
         if self._loaders is None:
             self._loaders = Loaders(self.services.events, self.principal)
         return self._loaders
+
+    def reauthorise(self, principal: Principal) -> None:
+        """The caller has a new token: what a subscription asks from now on is asked with it."""
+        self.principal = principal
+        self._loaders = None
+        if self.live is not None:
+            self.live.reauthorise(principal)
 
     def forget_loaded(self) -> None:
         """Begin another execution: what was loaded for a subscription's last item may have changed since."""

@@ -1,4 +1,4 @@
-"""`Mutation`: publishing, streams and routes."""
+"""`Mutation`: publishing, streams and routes, tokens."""
 
 import strawberry
 from strawberry import UNSET, Info
@@ -9,6 +9,7 @@ from resolvers.configuration import patch_of, stream_input_of
 from resolvers.context import Context
 from resolvers.stream import DeleteStreamResult, Stream
 from schema.filter.typed import parse_filter
+from schema.graphql.access import Revocation, RevocationInput
 from schema.graphql.event import SignCursor
 from schema.graphql.filters import AppendCondition, filter_document
 from schema.graphql.publishing import EventInput, PublishReport, Receipt, Rejection
@@ -95,6 +96,19 @@ class Mutation:
         """Delete a routing rule."""
         context = info.context
         return DeleteRouteResult(route=Route.of(await context.services.streams.delete_route(context.principal, id)))
+
+    @strawberry.mutation(
+        description="refuse tokens from now on, and end what they hold open. Needs `manage` on every stream; the token"
+        " one calls with may always be given up"
+    )
+    async def revoke_tokens(self, info: Info[Context, None], revocation: RevocationInput) -> Revocation:
+        """Revoke tokens of the caller's tenant."""
+        context = info.context
+        kind, value = revocation.named()
+        made = await context.services.tokens.revoke(
+            context.principal, kind, value, before=given(revocation.before), reason=given(revocation.reason)
+        )
+        return Revocation.of(made)
 
 
 def _condition(said: AppendCondition | None) -> AppendConditionInput | None:

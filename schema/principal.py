@@ -29,7 +29,8 @@ class Grant(msgspec.Struct, frozen=True):
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated caller of one tenant.
 
-    `subject` becomes an event's user_id, `client` its source_capability. `expires_at`: seconds since 1970.
+    `subject` becomes an event's user_id, `client` its source_capability. `expires_at`, `issued_at`: seconds since 1970;
+    who does not say when the token was issued may have had it for ever.
     """
 
     tenant: str
@@ -38,6 +39,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     grants: tuple[Grant, ...] = ()
     expires_at: float = float("inf")
     token_id: str | None = None
+    issued_at: float | None = None
 
     def may(self, action: Action, stream: str | None = None) -> bool:
         """Whether `action` is granted on `stream`; on any stream at all where it is left out."""

@@ -45,7 +45,8 @@ class _Issuer(NamedTuple):
 class Authenticator:
     """Verifies the tokens of the configured issuers and of this installation.
 
-    `signing_key`: 32 secret bytes that sign local tokens; None: local tokens are refused.
+    `signing_key`: 32 secret bytes that sign local tokens; None: local tokens are refused. `revoked`: whether a verified
+    caller's token is refused all the same. `token_life_s`: how long a token may still have to live.
     """
 
     def __init__(
@@ -54,10 +55,14 @@ class Authenticator:
         signing_key: bytes | None,
         roles: Roles,
         issuers: Sequence[IssuerSettings] = (),
+        revoked: Callable[[Principal], bool] | None = None,
+        token_life_s: float = float("inf"),
         cache_entries: int = 4096,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._roles = roles
+        self._revoked = revoked
+        self._token_life_s = token_life_s
         self._clock = clock
         self._cache = TokenCache(cache_entries, clock)
         self._client = httpx.AsyncClient(follow_redirects=False, timeout=5) if issuers else None
@@ -69,12 +74,19 @@ class Authenticator:
 
     async def principal(self, token: str) -> Principal:
         """The caller of a bearer token. Raises UNAUTHENTICATED, or TIMEOUT when its issuer's keys cannot be fetched."""
-        known = self._cache.get(token)
-        if known is not None:
-            return known
-        principal = await self._verify(token)
-        self._cache.put(token, principal)
+        principal = self._cache.get(token)
+        if principal is None:
+            principal = await self._verify(token)
+            self._cache.put(token, principal)
+        self.still(principal)
         return principal
+
+    def still(self, principal: Principal) -> None:
+        """Raise UNAUTHENTICATED when the token of a caller that came in before has expired or was revoked since."""
+        if principal.expires_at <= self._clock():
+            raise Unauthenticated("it has expired")
+        if self._revoked is not None and self._revoked(principal):
+            raise Unauthenticated("it was revoked")
 
     async def close(self) -> None:
         """Let go of the connections to issuers."""
@@ -93,7 +105,8 @@ class Authenticator:
             verified = jws.deserialize_compact(token, key, algorithms=issuer.algorithms, registry=issuer.registry)
         except (JoseError, ValueError, TypeError):
             raise Unauthenticated("its signature is not valid") from None
-        principal = principal_of(_claims(verified.payload or b""), issuer.rules, self._roles, self._clock())
+        claims = _claims(verified.payload or b"")
+        principal = principal_of(claims, issuer.rules, self._roles, self._clock(), self._token_life_s)
         if not issuer.speaks_for(principal.tenant):
             raise Unauthenticated("its issuer may not speak for that tenant")
         return principal

@@ -31,10 +31,13 @@ class ClaimRules(NamedTuple):
     client: str = "client_id"
 
 
-def principal_of(claims: Mapping[str, Any], rules: ClaimRules, roles: Roles, now: float) -> Principal:
+def principal_of(
+    claims: Mapping[str, Any], rules: ClaimRules, roles: Roles, now: float, longest_life_s: float = float("inf")
+) -> Principal:
     """The caller a verified token speaks for; raises UNAUTHENTICATED for a claim that is missing, wrong or out of date.
 
-    Expiry has no leeway: an expired token is refused at once. `nbf` has five seconds, for clocks that run ahead.
+    `longest_life_s`: how long a token may still have to live. Expiry has no leeway: an expired token is refused at
+    once. `nbf` has five seconds, for clocks that run ahead.
     """
     if claims.get("iss") != rules.issuer:
         raise Unauthenticated("its issuer is not the one that signed it")
@@ -43,6 +46,8 @@ def principal_of(claims: Mapping[str, Any], rules: ClaimRules, roles: Roles, now
         raise Unauthenticated("it has no expiry (exp)")
     if expires_at <= now:
         raise Unauthenticated("it has expired")
+    if expires_at > now + longest_life_s:
+        raise Unauthenticated("it has longer to live than this installation accepts (limits.token_life_s)")
     not_before = _instant(claims, "nbf")
     if not_before is not None and not_before > now + _NOT_BEFORE_LEEWAY_S:
         raise Unauthenticated("it is not valid yet (nbf)")
@@ -58,6 +63,7 @@ def principal_of(claims: Mapping[str, Any], rules: ClaimRules, roles: Roles, now
         grants=roles.grants(_words(_named(claims, rules.roles), split=True)),
         expires_at=expires_at,
         token_id=_text(claims, "jti"),
+        issued_at=_instant(claims, "iat"),
     )
 
 

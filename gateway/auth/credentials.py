@@ -40,5 +40,21 @@ class Credentials:
         self._origins.check(connection.headers)
         ticket = connection.query_params.get("ticket")
         if ticket is not None and "authorization" not in connection.headers:
-            return await self._tickets.redeem(ticket, time.time())
+            principal = await self._tickets.redeem(ticket, time.time())
+            self._authenticator.still(principal)
+            return principal
         return await self.of_request(connection)
+
+    async def renewed(self, held: Principal, authorization: str | None) -> Principal:
+        """The same caller with a fresh token (`Bearer …`), for a connection that stays open.
+
+        Raises UNAUTHENTICATED, FORBIDDEN where it is another caller's, TIMEOUT.
+        """
+        principal = await self._authenticator.principal(bearer(authorization))
+        if (principal.tenant, principal.subject) != (held.tenant, held.subject):
+            raise EsbError(ErrorCode.FORBIDDEN, "the new token is not of the same tenant and subject as the old one")
+        return principal
+
+    def still(self, principal: Principal) -> None:
+        """Raise UNAUTHENTICATED when the caller's token has expired or was revoked since it came in."""
+        self._authenticator.still(principal)

@@ -42,7 +42,8 @@ class TokenIssuer:
             "sub": subject,
             "tenant": tenant,
             "roles": list(roles),
-            "iat": int(now),
+            # to the millisecond: a token made right after a revocation of its subject must not look older than that
+            "iat": round(now, 3),
             "exp": round(now + ttl_s, 3),
             "jti": token_urlsafe(12),
         } | ({"client_id": client} if client else {})

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Protocol
 
+from gateway.auth.sessions import Sessions
 from gateway.drain import Drain
 from gateway.graphql.limits import ConnectionLimits
 from schema.errors import ErrorCode, EsbError
@@ -22,10 +23,14 @@ class Open(Protocol):
 
 
 class Connections:
-    """One instance a process. `start` before the first connection, `stop` after the last."""
+    """One instance a process. `start` before the first connection, `stop` after the last.
 
-    def __init__(self, limits: ConnectionLimits, drain: Drain) -> None:
+    `sessions`: what stays open opens a session there, and is ended with its token.
+    """
+
+    def __init__(self, limits: ConnectionLimits, drain: Drain, sessions: Sessions) -> None:
         self.limits = limits
+        self.sessions = sessions
         self._drain = drain
         self._open: set[Open] = set()
         self._subscriptions: Counter[str] = Counter()

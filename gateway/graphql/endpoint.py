@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.credentials import Credentials
 from gateway.auth.origins import Origins
+from gateway.auth.sessions import Sessions
 from gateway.drain import Drain
 from gateway.graphql.connections import Connections
 from gateway.graphql.http import GraphQLHttp
@@ -37,12 +38,13 @@ class GraphQLEndpoint:
         dev_token: Callable[[HTTPConnection], str | None],
         tracing: Tracing,
         drain: Drain,
+        sessions: Sessions,
         operation_limits: OperationLimits | None = None,
         connection_limits: ConnectionLimits | None = None,
     ) -> None:
         limits = operation_limits or OperationLimits()
         self._operations = Operations(graphql_schema(), services, limits)
-        self._connections = Connections(connection_limits or ConnectionLimits(), drain)
+        self._connections = Connections(connection_limits or ConnectionLimits(), drain, sessions)
         self._door = SocketDoor(authenticator, credentials, origins)
         self._page = Page(dev_token)
         self._http = GraphQLHttp(

@@ -6,13 +6,13 @@ States: opened (3 s to say connection_init) → acknowledged (any number of oper
 
 import asyncio
 import contextlib
-import time
 
 import msgspec
 import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth.sessions import Session
 from gateway.client import client_context
 from gateway.graphql import socket_messages as protocol
 from gateway.graphql.connections import Connections, SendClock
@@ -65,6 +65,7 @@ class Socket:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._caller: Caller | None = None
+        self._session: Session | None = None
         self._with_cursors = False
         self._clock = SendClock()
         self._loop = asyncio.get_running_loop()
@@ -84,6 +85,8 @@ class Socket:
         try:
             await self._until_closed()
         finally:
+            if self._session is not None:
+                self._session.close()
             self._connections.leave(self)
             await self._cancel_all()
 
@@ -96,6 +99,10 @@ class Socket:
         if self._clock.waiting(now) > self._connections.limits.send_timeout_s:
             self._writable = False
             self._end(_Close(CloseCode.RESTART, "not reading"))
+
+    def _forbid(self, reason: str) -> None:
+        # never 4401 after the ack, after which graphql-ws stays away; after 4403 it comes back with a fresh token
+        self._end(_Close(CloseCode.FORBIDDEN, reason))
 
     async def _until_closed(self) -> None:
         try:
@@ -149,12 +156,9 @@ class Socket:
         self._caller = Caller(principal, client_context(connection))
         self._with_cursors = said.cursors
         logs.tenant.set(principal.tenant)
-        self._at_deadline = _Close(CloseCode.FORBIDDEN, "the token has expired")
         assert self._deadline is not None
-        if principal.expires_at != float("inf"):
-            self._deadline.reschedule(self._loop.time() + max(0.0, principal.expires_at - time.time()))
-        else:
-            self._deadline.reschedule(None)
+        self._deadline.reschedule(None)
+        self._session = self._connections.sessions.open(principal, self._forbid)
         await self._send(protocol.ACK)
 
     async def _subscribe(self, message: Message) -> None:

@@ -24,3 +24,7 @@ class SocketDoor:
             return await self._credentials.of_stream(connection)
         self._origins.check(connection.headers)
         return await self._authenticator.principal(bearer(token))
+
+    async def renewed(self, held: Principal, authorization: str) -> Principal:
+        """The same caller with a fresh token; raises UNAUTHENTICATED, FORBIDDEN, TIMEOUT."""
+        return await self._credentials.renewed(held, authorization)

@@ -1,12 +1,12 @@
 """`/ws/events/{stream_name}?from=live|beginning|CURSOR&where=JSON`: one envelope with its `cursor` a frame.
 
 For those who do not speak GraphQL. What cannot be opened is refused as an HTTP answer, before the handshake. A socket
-is closed with 1012 when the process drains, 4403 when its token expires, 4429 after an error frame with the cursor when
-it reads too slowly: connecting again with `from=CURSOR` misses and repeats nothing.
+is closed with 1012 when the process drains, 4403 when its token expires or is revoked, 4429 after an error frame with
+the cursor when it reads too slowly: connecting again with `from=CURSOR` misses and repeats nothing. A client that shows
+a fresh token in time, as the text frame `{"authorization": "Bearer …"}`, stays connected.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth.credentials import Credentials
+from gateway.auth.renewal import expiry, renewal_of
+from gateway.auth.sessions import Session, Sessions
 from gateway.drain import Drain
 from gateway.problems import close_code, problem
 from gateway.rest.encoding import event_with_cursor
@@ -29,7 +31,7 @@ from schema.principal import Principal
 from schema.stream import Stream
 
 GOING_AWAY = 1012
-TOKEN_EXPIRED = 4403
+FORBIDDEN = 4403
 
 _encoder = msgspec.json.Encoder()
 
@@ -42,6 +44,9 @@ class Subscription(Protocol):
 
     async def aclose(self) -> None:
         """End it and free what it holds."""
+
+    def reauthorise(self, principal: Principal) -> None:
+        """Go on for a caller whose token changed, or end with FORBIDDEN."""
 
 
 class Live(Protocol):
@@ -69,6 +74,7 @@ class EventSocket:
         live: Live,
         codec: CursorCodec,
         drain: Drain,
+        sessions: Sessions,
         send_timeout_s: float,
         buffer_bytes: int,
     ) -> None:
@@ -77,6 +83,7 @@ class EventSocket:
         self._live = live
         self._codec = codec
         self._drain = drain
+        self._sessions = sessions
         self._send_timeout_s = send_timeout_s
         self._buffer_bytes = buffer_bytes
 
@@ -115,25 +122,51 @@ class EventSocket:
         return self._codec.decode(principal.tenant, text)
 
     async def _run(self, socket: WebSocket, principal: Principal, subscription: Subscription) -> None:
-        """Send until something ends it: the client, the subscription, the token's expiry, or the process going away."""
-        async with asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(_until_gone(socket))
-            sending = tasks.create_task(self._send_all(socket, principal, subscription))
-            draining = tasks.create_task(self._drain.wait())
-            expires_in = max(0.0, principal.expires_at - time.time())
-            timeout = None if expires_in == float("inf") else expires_in
-            all_tasks = (listening, sending, draining)
-            await asyncio.wait(all_tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for task in all_tasks:
-                task.cancel()
+        """Send until something ends it: the client, the subscription, the token, or the process going away."""
+        lapsed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        with self._sessions.open(principal, lapsed.set_result) as session:
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(self._listen(socket, session, subscription))
+                sending = tasks.create_task(self._send_all(socket, principal, subscription))
+                draining = tasks.create_task(self._drain.wait())
+                all_tasks = (listening, sending, draining)
+                await asyncio.wait((*all_tasks, lapsed), return_when=asyncio.FIRST_COMPLETED)
+                for task in all_tasks:
+                    task.cancel()
         if listening.done() and not listening.cancelled():
-            return
-        if draining.done() and not draining.cancelled():
+            refused = listening.result()
+            if refused is not None:
+                await self._close(socket, FORBIDDEN, refused.message)
+        elif draining.done() and not draining.cancelled():
             await self._close(socket, GOING_AWAY, "the gateway is going away; connect again")
         elif sending.done() and not sending.cancelled():
             await self._ended(socket, sending.result())
         else:
-            await self._close(socket, TOKEN_EXPIRED, "the token has expired; connect again with a new one")
+            await self._close(socket, FORBIDDEN, f"{lapsed.result()}; connect again with a new one")
+
+    async def _listen(self, socket: WebSocket, session: Session, subscription: Subscription) -> EsbError | None:
+        """Reads, so that a close is noticed, until then; or why a token shown is refused. Other words mean nothing."""
+        while True:
+            said = await socket.receive()
+            if said["type"] == "websocket.disconnect":
+                return None
+            authorization = renewal_of(said.get("text") or "")
+            if authorization is None:
+                continue
+            try:
+                principal = await self._credentials.renewed(session.principal, authorization)
+            except EsbError as error:
+                if not error.retryable:
+                    return error
+                answer: dict[str, object] = {"authorized": False, "retry_after_ms": error.retry_after_ms}
+            else:
+                session.renew(principal)
+                subscription.reauthorise(principal)
+                answer = {"authorized": True, "expires_at": expiry(principal)}
+            try:
+                await socket.send_text(_said(answer))
+            except WebSocketDisconnect:
+                return None
 
     async def _send_all(self, socket: WebSocket, principal: Principal, subscription: Subscription) -> EsbError | None:
         frame = framer(self._codec, principal.tenant)
@@ -168,12 +201,6 @@ class EventSocket:
             return
 
 
-async def _until_gone(socket: WebSocket) -> None:
-    """Reads, so that a close is noticed; what a client says here means nothing."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
-
-
 async def _deny(socket: WebSocket, error: EsbError) -> None:
     """Refuse the handshake with the whole problem, where the server can; else with the bare close."""
     if "websocket.http.response" in socket.scope.get("extensions", {}):
@@ -192,5 +219,8 @@ def framer(codec: CursorCodec, tenant: str) -> Callable[[Delivered], str]:
 
 
 def _error_frame(error: EsbError) -> str:
-    body = {"code": error.code.value, "message": error.message, "details": error.details}
-    return _encoder.encode({"error": body}).decode()
+    return _said({"error": {"code": error.code.value, "message": error.message, "details": error.details}})
+
+
+def _said(document: object) -> str:
+    return _encoder.encode(document).decode()

@@ -9,6 +9,9 @@ from typing import Protocol
 EVERYTHING = "*"
 """The topic listeners get when signals may have been lost, as after a broken connection: anything may have changed."""
 
+REVOCATIONS = "revocations"
+"""The topic of tokens revoked, in any tenant."""
+
 
 def log_topic(tenant: str) -> str:
     """The tenant's ledger has new events."""

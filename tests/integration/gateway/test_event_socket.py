@@ -21,6 +21,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.credentials import Credentials
 from gateway.auth.origins import Origins
 from gateway.auth.roles import Roles
+from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
@@ -149,12 +150,14 @@ async def running() -> AsyncIterator[Running]:
     edges, drain = Edges(), Drain()
     tickets = Tickets(edges)
     authenticator = Authenticator(signing_key=b"k" * 32, roles=ISSUER._roles)
+    sessions = Sessions(lambda _: False)
     endpoint = EventSocket(
         credentials=Credentials(authenticator, tickets, Origins(["https://app.example"])),
         streams=ReadableStreams(edges),
         live=edges,
         codec=CODEC,
         drain=drain,
+        sessions=sessions,
         send_timeout_s=0.5,
         buffer_bytes=65536,
     )
@@ -164,10 +167,12 @@ async def running() -> AsyncIterator[Running]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         made.port = listener.getsockname()[1]
         made.server = Server(config, drain)
+        await sessions.start()
         serving = asyncio.create_task(made.server.serve([listener]))
         yield made
         made.server.should_exit = True
         await asyncio.wait_for(serving, 10)
+        await sessions.stop()
 
 
 async def closed(client: ClientConnection, within: float = 3) -> tuple[int, str]:

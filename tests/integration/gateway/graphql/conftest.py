@@ -20,6 +20,7 @@ from gateway.auth.authenticator import Authenticator
 from gateway.auth.credentials import Credentials
 from gateway.auth.origins import Origins
 from gateway.auth.roles import Roles
+from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
@@ -34,7 +35,9 @@ from processors.admission.canonical import ContentHash
 from processors.live.live import Live
 from processors.query import EventQueries
 from processors.readable import ReadableStreams
+from processors.revocations import Revocations
 from processors.stream_admin import StreamAdmin
+from processors.token_admin import TokenAdmin
 from resolvers.context import Services
 from schema.identifier import IdentifierSource
 from schema.principal import Action, Principal
@@ -44,6 +47,7 @@ from store.ledger.reader import EventReader
 from store.log.ledger import LedgerLogs
 from store.log.logs import Logs
 from store.registry import Registry, StreamCache
+from store.revocations import RevocationRows
 from store.signals.memory import memory_signals
 from store.tenants import Tenants
 from store.tickets import TicketRows
@@ -201,15 +205,23 @@ async def world(database_url: str) -> AsyncIterator[World]:
             recorder=Silent(),
             identifiers=IdentifierSource(),
         )
+        revocations = Revocations(RevocationRows(database), signals)
+        await revocations.start()
+        stack.push_async_callback(revocations.stop)
+        sessions = Sessions(revocations.revoked)
+        revocations.listen(sessions.recheck)
+        await sessions.start()
+        stack.push_async_callback(sessions.stop)
         services = Services(
             admission=admission,
             streams=streams,
+            tokens=TokenAdmin(revocations),
             readable=readable,
             events=EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5),
             live=live,
             codec=CODEC,
         )
-        authenticator = Authenticator(signing_key=KEY, roles=ROLES)
+        authenticator = Authenticator(signing_key=KEY, roles=ROLES, revoked=revocations.revoked)
         tickets = Tickets(TicketRows(database))
         origins = Origins(["https://app.example"])
         endpoint = GraphQLEndpoint(
@@ -220,6 +232,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
             dev_token=lambda _: None,
             tracing=Tracing(),
             drain=drain,
+            sessions=sessions,
             connection_limits=LIMITS,
         )
         await endpoint.start()
