@@ -101,7 +101,7 @@ class TokenAdmin:
                 " tokens at once",
                 retry_after_ms=60_000,
             )
-        _log.warning("tokens revoked: %s %r of tenant %s, by %s: %s", kind.value, value, tenant, by, reason)
+        _log.info("tokens revoked: %s %r of tenant %s, by %s: %s", kind.value, value, tenant, by, reason)
         return made
 
 

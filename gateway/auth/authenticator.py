@@ -2,12 +2,10 @@
 
 import time
 import warnings
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
-import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import OctKey
@@ -17,21 +15,16 @@ from gateway.auth.claims import ClaimRules, Unauthenticated, principal_of
 from gateway.auth.key_sources import FixedKey, JwksKeys, KeySource
 from gateway.auth.roles import Roles
 from gateway.auth.token_cache import TokenCache
+from gateway.auth.unverified import claims_of, peek
 from gateway.settings import IssuerSettings
 from schema.principal import Principal
 
 LOCAL_ISSUER = "urn:esb:local"
 LOCAL_ALGORITHM = "HS256"
-MAX_TOKEN_CHARS = 8192
 
 # A deprecated name for Ed25519 signatures is accepted where an issuer is configured for it; saying so at every token
 # would be noise.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
-
-
-class _Header(msgspec.Struct):
-    alg: str
-    kid: str | None = None
 
 
 class _Issuer(NamedTuple):
@@ -94,7 +87,8 @@ class Authenticator:
             await self._client.aclose()
 
     async def _verify(self, token: str) -> Principal:
-        header, unverified = _peek(token)
+        header, said = peek(token)
+        unverified = said.get("iss")
         issuer = self._issuers.get(unverified) if isinstance(unverified, str) else None
         if issuer is None:
             raise Unauthenticated("its issuer is not known here")
@@ -105,7 +99,7 @@ class Authenticator:
             verified = jws.deserialize_compact(token, key, algorithms=issuer.algorithms, registry=issuer.registry)
         except (JoseError, ValueError, TypeError):
             raise Unauthenticated("its signature is not valid") from None
-        claims = _claims(verified.payload or b"")
+        claims = claims_of(verified.payload or b"")
         principal = principal_of(claims, issuer.rules, self._roles, self._clock(), self._token_life_s)
         if not issuer.speaks_for(principal.tenant):
             raise Unauthenticated("its issuer may not speak for that tenant")
@@ -130,34 +124,3 @@ def _local(signing_key: bytes) -> _Issuer:
         (LOCAL_ALGORITHM,),
         lambda _tenant: True,
     )
-
-
-def _peek(token: str) -> tuple[_Header, Any]:
-    """The header and the `iss` claim of a token whose signature was not checked: good for choosing a key, nothing else.
-
-    Whatever is decided by it is decided again on the verified bytes.
-    """
-    if len(token) > MAX_TOKEN_CHARS:
-        raise Unauthenticated(f"it is longer than {MAX_TOKEN_CHARS} characters")
-    parts = token.split(".")
-    if len(parts) != 3 or not token.isascii():
-        raise Unauthenticated("it is not a JSON Web Token")
-    try:
-        header = msgspec.json.decode(_segment(parts[0]), type=_Header)
-    except (ValueError, RecursionError):
-        raise Unauthenticated("it is not a JSON Web Token") from None
-    return header, _claims(_segment(parts[1])).get("iss")
-
-
-def _segment(text: str) -> bytes:
-    try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        raise Unauthenticated("it is not a JSON Web Token") from None
-
-
-def _claims(payload: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(payload, type=dict[str, Any])
-    except (ValueError, RecursionError):
-        raise Unauthenticated("its claims are not a JSON object") from None

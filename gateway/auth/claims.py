@@ -53,21 +53,21 @@ def principal_of(
         raise Unauthenticated("it is not valid yet (nbf)")
     if rules.audience is not None and rules.audience not in _words(claims.get("aud"), split=False):
         raise Unauthenticated("it is meant for another audience (aud)")
-    tenant = _named(claims, rules.tenant)
+    tenant = claim(claims, rules.tenant)
     if not isinstance(tenant, str) or not TENANT.match(tenant):
         raise Unauthenticated(f"its claim {rules.tenant!r} names no tenant ([a-z0-9_-], at most 64 characters)")
     return Principal(
         tenant=tenant,
         subject=_text(claims, rules.subject),
         client=_text(claims, rules.client),
-        grants=roles.grants(_words(_named(claims, rules.roles), split=True)),
+        grants=roles.grants(_words(claim(claims, rules.roles), split=True)),
         expires_at=expires_at,
         token_id=_text(claims, "jti"),
         issued_at=_instant(claims, "iat"),
     )
 
 
-def _named(claims: Mapping[str, Any], name: str) -> Any:
+def claim(claims: Mapping[str, Any], name: str) -> Any:
     """A claim by its whole name (URLs have dots), else walked by its dotted parts."""
     if name in claims:
         return claims[name]
@@ -80,7 +80,7 @@ def _named(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
-    value = _named(claims, name)
+    value = claim(claims, name)
     if value is None:
         return None
     if not isinstance(value, str) or not _PLAIN.match(value):

@@ -3,6 +3,7 @@
 import time
 
 from starlette.requests import HTTPConnection
+from starlette.types import Message, Receive
 
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.origins import Origins
@@ -54,6 +55,16 @@ class Credentials:
         if (principal.tenant, principal.subject) != (held.tenant, held.subject):
             raise EsbError(ErrorCode.FORBIDDEN, "the new token is not of the same tenant and subject as the old one")
         return principal
+
+    def while_valid(self, principal: Principal, receive: Receive) -> Receive:
+        """The same ASGI `receive`, which raises UNAUTHENTICATED once the caller's token does not hold any more."""
+
+        async def checked() -> Message:
+            message = await receive()
+            self.still(principal)
+            return message
+
+        return checked
 
     def still(self, principal: Principal) -> None:
         """Raise UNAUTHENTICATED when the caller's token has expired or was revoked since it came in."""

@@ -41,9 +41,16 @@ class Origins:
             Middleware(
                 CORSMiddleware,
                 allow_origins=sorted(self._allowed),
-                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 # Bearer tokens, never cookies: so no allow_credentials.
-                allow_headers=["authorization", "content-type", "last-event-id", "traceparent", "x-request-id"],
+                allow_headers=[
+                    "authorization",
+                    "content-type",
+                    "last-event-id",
+                    "traceparent",
+                    "x-graphql-event-stream-token",
+                    "x-request-id",
+                ],
                 expose_headers=["location", "retry-after", "x-request-id"],
                 max_age=600,
             )

@@ -54,17 +54,18 @@ async def token_issuer(settings: Settings, *, only_running: bool = False) -> Asy
 
 async def bumped_epoch(settings: Settings, tenant: str) -> int:
     """Begin a new epoch of a tenant's log; its number. Raises NOT_FOUND for a tenant that has no log."""
-    async with database_url(settings) as dsn, _database(dsn, settings) as database:
+    async with database_url(settings) as dsn, opened(dsn, settings) as database:
         return (await Tenants(database).bump_epoch(tenant)).epoch
 
 
 async def _signing_key(dsn: str, settings: Settings) -> bytes:
-    async with _database(dsn, settings) as database:
+    async with opened(dsn, settings) as database:
         return (await Keys.load(database, settings.secrets)).signing
 
 
 @asynccontextmanager
-async def _database(dsn: str, settings: Settings) -> AsyncIterator[Database]:
+async def opened(dsn: str, settings: Settings) -> AsyncIterator[Database]:
+    """The database, with a connection for each kind of work."""
     database = Database(dsn, reader_role=settings.postgres_reader_role, max_size=1)
     await database.start()
     try:

@@ -1,13 +1,14 @@
 """The commands that run and look after an installation: they need its data folder or database, no gateway."""
 
 import asyncio
+import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from gateway.cli.options import Config, DataDir, Json
-from gateway.cli.process import FAILED, err, print_json, run, settings_of
+from gateway.cli.process import FAILED, err, instant_of, print_json, run, settings_of
 
 
 def serve(
@@ -47,6 +48,41 @@ def token(
             return issuer.issue(tenant, role or ["admin"], ttl, subject=subject, client=client)
 
     typer.echo(run(make()))
+
+
+def revoke(
+    token: Annotated[
+        str | None, typer.Option(envvar="ESB_REVOKE_TOKEN", help="The token itself; - reads it from stdin.")
+    ] = None,
+    token_id: Annotated[str | None, typer.Option("--id", help="The token's id (jti).")] = None,
+    subject: Annotated[str | None, typer.Option(help="All tokens of this subject issued by now.")] = None,
+    client: Annotated[str | None, typer.Option(help="All tokens of this client issued by now.")] = None,
+    before: Annotated[str | None, typer.Option(help="Only tokens issued before this time (RFC 3339).")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    tenant: Annotated[str, typer.Option(help="Of --id, --subject and --client.")] = "dev",
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Refuse tokens before they expire: every gateway of the installation does so within two seconds."""
+    settings = settings_of(config, data_dir=data_dir)
+    if sum(each is not None for each in (token, token_id, subject, client)) != 1:
+        raise typer.BadParameter("give one of --token, --id, --subject and --client")
+
+    async def work() -> str:
+        from gateway.cli import revoking
+        from schema.revocation import RevocationKind
+
+        if token is not None:
+            named = revoking.named_by(sys.stdin.readline().strip() if token == "-" else token, settings)  # noqa: S105
+        else:
+            given = {RevocationKind.TOKEN: token_id, RevocationKind.SUBJECT: subject, RevocationKind.CLIENT: client}
+            kind, value = next((kind, value) for kind, value in given.items() if value is not None)
+            named = revoking.Named(tenant, kind, value)
+        at = instant_of(before, "--before") if before is not None else None
+        made = await revoking.revoked(settings, named, before=at, reason=reason)
+        return f"revoked in tenant {made.tenant}: {made.kind.value} {made.value}"
+
+    err.print(run(work()), highlight=False, markup=False)
 
 
 def migrate(data_dir: DataDir = None, config: Config = None) -> None:

@@ -16,6 +16,7 @@ epoch = typer.Typer(help="Epochs: after a log was restored or failed over.", no_
 for command in (
     installation.serve,
     installation.token,
+    installation.revoke,
     client.publish,
     client.tail,
     client.events,

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -78,6 +79,17 @@ def json_of(text: str, name: str) -> Any:
         return orjson.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint=name) from None
+
+
+def instant_of(text: str, name: str) -> datetime:
+    """An argument that is a time (RFC 3339, with its zone); `name`: what the user calls it."""
+    import msgspec
+
+    try:
+        found: datetime = msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
+    except msgspec.ValidationError:
+        raise typer.BadParameter("a time looks like 2026-01-26T10:30:00Z", param_hint=name) from None
+    return found
 
 
 def print_json(document: Any) -> None:

@@ -34,8 +34,10 @@ class Guard:
         async def endpoint(request: Request) -> Response:
             principal = await self._credentials.of_request(request)
             logs.tenant.set(principal.tenant)
+            # a body may take longer to arrive than its sender's token has to live
+            checked = Request(request.scope, self._credentials.while_valid(principal, request.receive))
             with self._tracing.span(name, headers=request.headers):
-                return await handler(principal, request)
+                return await handler(principal, checked)
 
         return endpoint
 
