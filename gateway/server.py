@@ -8,6 +8,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from gateway.drain import Drain
+from gateway.http_protocol import HttpProtocol
 from gateway.settings import Settings
 from gateway.ws.protocol import SocketProtocol
 
@@ -50,7 +51,7 @@ def server_config(settings: Settings, app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=HttpProtocol,
         ws=SocketProtocol,
         lifespan="off",
         log_config=None,

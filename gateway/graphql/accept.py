@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+JSON_TYPES = (JSON, GRAPHQL_JSON)
+"""What a whole response comes as; the first where nothing is asked for."""
+
 
 class _Range(NamedTuple):
     media: str
@@ -10,19 +15,20 @@ class _Range(NamedTuple):
     order: int
 
 
-def preferred(accept: str | None, offered: Sequence[str]) -> str | None:
+def preferred(accept: str | None, offered: Sequence[str], *, wildcards: bool = True) -> str | None:
     """The best of `offered`, or None where the client takes none of them. Without a header: the first.
 
-    Equal qualities are decided by what the client names first, and a name goes before a wildcard.
+    Equal qualities are decided by what the client names first, and a name goes before a wildcard. Without `wildcards`
+    only what the client names counts.
     """
     if not accept or not accept.strip():
-        return offered[0]
+        return offered[0] if wildcards else None
     ranges = _ranges(accept)
     best: tuple[float, bool, int, int] | None = None
     chosen = None
     for place, media in enumerate(offered):
         found = _most_specific(media, ranges)
-        if found is None or found.quality <= 0:
+        if found is None or found.quality <= 0 or not (wildcards or found.media == media):
             continue
         rank = (found.quality, "*" not in found.media, -found.order, -place)
         if best is None or rank > best:

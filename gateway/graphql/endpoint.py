@@ -16,6 +16,7 @@ from gateway.graphql.http import GraphQLHttp
 from gateway.graphql.limits import ConnectionLimits, OperationLimits
 from gateway.graphql.operations import Operations
 from gateway.graphql.page import Page
+from gateway.graphql.reservations import Reservations
 from gateway.graphql.socket import Socket
 from gateway.graphql.socket_door import SocketDoor
 from gateway.telemetry.tracing import Tracing
@@ -45,11 +46,13 @@ class GraphQLEndpoint:
         limits = operation_limits or OperationLimits()
         self._operations = Operations(graphql_schema(), services, limits)
         self._connections = Connections(connection_limits or ConnectionLimits(), drain, sessions)
+        self._reservations = Reservations(self._operations, self._connections)
         self._door = SocketDoor(authenticator, credentials, origins)
         self._page = Page(dev_token)
         self._http = GraphQLHttp(
             operations=self._operations,
             connections=self._connections,
+            reservations=self._reservations,
             credentials=credentials,
             page=self._page,
             tracing=tracing,
@@ -70,6 +73,7 @@ class GraphQLEndpoint:
 
     async def stop(self) -> None:
         """Stop. May be called twice."""
+        self._reservations.close()
         await self._connections.stop()
 
     def subscriptions(self) -> int:

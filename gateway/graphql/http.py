@@ -1,50 +1,53 @@
 """GraphQL over HTTP (graphql.github.io/graphql-over-http): who may ask, in which media type, with which status."""
 
-import time
-
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.credentials import Credentials
 from gateway.client import client_context
-from gateway.graphql.accept import preferred
+from gateway.graphql.accept import GRAPHQL_JSON, JSON, JSON_TYPES, preferred
 from gateway.graphql.connections import Connections
 from gateway.graphql.documents import Operation
 from gateway.graphql.event_stream import EVENT_STREAM, EventStream
+from gateway.graphql.incoming import find, read_request
+from gateway.graphql.multipart import MULTIPART, Multipart
 from gateway.graphql.operations import Answer, Caller, Operations, refusal
 from gateway.graphql.page import Page
-from gateway.graphql.request import GraphQLRequest, decode_request, request_from_query
+from gateway.graphql.request import GraphQLRequest
+from gateway.graphql.reservations import Reservations
+from gateway.graphql.shared_http import SharedHttp
+from gateway.graphql.streamed import Format, Streamed
 from gateway.problems import STATUS, HttpRefusal, problem_headers, status_of
-from gateway.rest.body import read_json
 from gateway.telemetry import logs
 from gateway.telemetry.tracing import Tracing
 from schema.errors import ErrorCode, EsbError
 from schema.principal import Principal
 
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
 HTML = "text/html"
 
-_OFFERED = (JSON, GRAPHQL_JSON, EVENT_STREAM)
+_STREAMS = (EVENT_STREAM, MULTIPART)
+_OFFERED = (*JSON_TYPES, *_STREAMS)
 # under application/json a well-formed request is answered 200 whatever became of it; clients act on these before that
 _ALWAYS = frozenset({ErrorCode.UNAUTHENTICATED, ErrorCode.RATE_LIMITED, ErrorCode.PAYLOAD_TOO_LARGE})
 
 
 class GraphQLHttp:
-    """The ASGI application at /graphql for plain requests and event streams."""
+    """The ASGI application at /graphql for plain requests, event streams and multipart answers."""
 
     def __init__(
         self,
         *,
         operations: Operations,
         connections: Connections,
+        reservations: Reservations,
         credentials: Credentials,
         page: Page,
         tracing: Tracing,
         body_bytes: int,
     ) -> None:
         self._operations = operations
-        self._connections = connections
+        self._streamed = Streamed(operations, connections)
+        self._shared = SharedHttp(operations, reservations, credentials, body_bytes)
         self._credentials = credentials
         self._page = page
         self._tracing = tracing
@@ -59,8 +62,13 @@ class GraphQLHttp:
             return
         media = preferred(accept, _OFFERED)
         try:
+            if self._shared.concerns(request):
+                answer = await self._shared.answer(request, send)
+                if answer is not None:
+                    await _send(send, answer, GRAPHQL_JSON, _status(answer, GRAPHQL_JSON))
+                return
             if request.method not in ("GET", "POST"):
-                raise HttpRefusal(405, ErrorCode.BAD_INPUT, "send GET or POST")
+                raise HttpRefusal(405, ErrorCode.BAD_INPUT, "send GET, POST, PUT or DELETE")
             if media is None:
                 raise HttpRefusal(406, ErrorCode.BAD_INPUT, f"the answer is one of {', '.join(_OFFERED)}")
             streamed = media == EVENT_STREAM
@@ -74,30 +82,34 @@ class GraphQLHttp:
             await _send(send, refusal(error), media or JSON, status_of(error), error)
 
     async def _answer(self, request: Request, principal: Principal, media: str, send: Send) -> None:
-        said = await self._said(request)
-        _ = said.document  # a request without one is malformed, which is not an answer of the operation
+        said = await read_request(request, self._body_bytes)
+        self._credentials.still(principal)  # a body may take longer to arrive than its sender's token has to live
         caller = Caller(principal, client_context(request))
-        found = self._operations.find(said)
-        if request.method == "GET" and isinstance(found, Operation) and found.is_mutation:
-            raise HttpRefusal(405, ErrorCode.BAD_INPUT, "a mutation is sent by POST")
-        if media == EVENT_STREAM:
-            said.resume_from(request.headers.get("last-event-id"))
-            stream = EventStream(
-                request.receive,
-                send,
-                operations=self._operations,
-                connections=self._connections,
-                expires_in=principal.expires_at - time.time(),
-            )
-            await stream.serve(found, said, caller)
+        found = find(self._operations, request, said)
+        form = _format(request, media, found, said)
+        if form is not None:
+            await self._streamed.answer(request.scope, request.receive, send, form, found, said, caller)
             return
         answer = await self._operations.answer(found, said, caller) if isinstance(found, Operation) else found
-        await _send(send, answer, media, _status(answer, media))
+        whole = preferred(request.headers.get("accept"), JSON_TYPES) or JSON
+        await _send(send, answer, whole, _status(answer, whole))
 
-    async def _said(self, request: Request) -> GraphQLRequest:
-        if request.method == "GET":
-            return request_from_query(dict(request.query_params))
-        return decode_request(await read_json(request, self._body_bytes))
+
+def _format(request: Request, media: str, found: Operation | Answer, said: GraphQLRequest) -> Format | None:
+    """How to stream the answer, or None where it is one document.
+
+    A subscription is streamed to whoever names a media type for that, wherever in the header; urql and Apollo name them
+    beside others. Of multipart answers only subscriptions have several parts.
+    """
+    if isinstance(found, Operation) and found.is_subscription:
+        media = preferred(request.headers.get("accept"), _STREAMS, wildcards=False) or media
+    elif media == MULTIPART:
+        return None
+    if media == EVENT_STREAM:
+        with_cursors = said.extensions is not None and said.extensions.resume is not None
+        said.resume_from(request.headers.get("last-event-id"))
+        return EventStream(with_cursors=with_cursors)
+    return Multipart() if media == MULTIPART else None
 
 
 def _status(answer: Answer, media: str) -> int:
@@ -116,6 +128,6 @@ async def _send(send: Send, answer: Answer, media: str, status: int, error: EsbE
     for name, value in (problem_headers(error) if error is not None else {}).items():
         headers.append((name.encode(), value.encode()))
     if status == 405:
-        headers.append((b"allow", b"GET, POST"))
+        headers.append((b"allow", b"GET, POST, PUT, DELETE"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -23,7 +23,8 @@ class OperationLimits:
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Named limits of sockets and event streams. Times in seconds."""
+    """Named limits of sockets and event streams. Times in seconds. `reservation_s`: from reserving an event stream to
+    opening it; of those not opened yet a tenant has at most `reservations_per_tenant`."""
 
     init_timeout_s: float = 3.0
     send_timeout_s: float = 10.0
@@ -31,6 +32,8 @@ class ConnectionLimits:
     message_bytes: int = 9 * 1024 * 1024
     operations_per_connection: int = 200
     subscriptions_per_tenant: int = 10_000
+    reservation_s: float = 30.0
+    reservations_per_tenant: int = 1000
 
     @classmethod
     def of(cls, limits: Limits) -> "ConnectionLimits":

@@ -19,11 +19,13 @@ class PersistedQuery(msgspec.Struct, rename={"sha256_hash": "sha256Hash"}):
     sha256_hash: str
 
 
-class Extensions(msgspec.Struct, rename={"persisted_query": "persistedQuery"}):
-    """What a request may say beside the specification; other entries are left alone."""
+class Extensions(msgspec.Struct, rename={"persisted_query": "persistedQuery", "operation_id": "operationId"}):
+    """What a request may say beside the specification; other entries are left alone. `operation_id`: what its messages
+    are called on an event stream that carries many operations."""
 
     resume: Resume | None = None
     persisted_query: PersistedQuery | None = None
+    operation_id: str | None = None
 
 
 class GraphQLRequest(msgspec.Struct, rename={"operation_name": "operationName"}):

@@ -26,6 +26,7 @@ from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
+from gateway.http_protocol import HttpProtocol
 from gateway.request_context import RequestContext
 from gateway.server import Server
 from gateway.telemetry import Tracing
@@ -56,7 +57,13 @@ from tests.world import ADMIN, CODEC, Silent
 KEY = b"k" * 32
 ROLES = Roles({"users-only": {Action.READ: ["user-*"], Action.PUBLISH: ["user-*"]}})
 LIMITS = ConnectionLimits(
-    init_timeout_s=0.4, send_timeout_s=1.0, heartbeat_s=0.2, operations_per_connection=5, subscriptions_per_tenant=8
+    init_timeout_s=0.4,
+    send_timeout_s=1.0,
+    heartbeat_s=0.2,
+    operations_per_connection=5,
+    subscriptions_per_tenant=8,
+    reservation_s=1.0,
+    reservations_per_tenant=3,
 )
 
 
@@ -242,6 +249,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
         made.app = app
         config = uvicorn.Config(
             app,
+            http=HttpProtocol,
             ws=SocketProtocol,
             ws_per_message_deflate=False,
             lifespan="off",

@@ -66,9 +66,9 @@ async def test_what_cannot_be_sent_or_answered_is_refused(world: World) -> None:
         text = await client.post("/graphql", content=b"{}", headers={"content-type": "text/plain"})
         none = await client.post("/graphql", content=b"{}", headers={"content-type": ""})
         image = await client.post("/graphql", json={"query": "{__typename}"}, headers={"accept": "image/png"})
-        put = await client.put("/graphql", json={"query": "{__typename}"})
-    assert (text.status_code, none.status_code, image.status_code, put.status_code) == (415, 415, 406, 405)
-    assert put.headers["allow"] == "GET, POST"
+        patch = await client.patch("/graphql", json={"query": "{__typename}"})
+    assert (text.status_code, none.status_code, image.status_code, patch.status_code) == (415, 415, 406, 405)
+    assert patch.headers["allow"] == "GET, POST, PUT, DELETE"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(world.app), base_url="http://test") as client:
         headers = {"authorization": f"Bearer {world.token()}", "content-type": "application/json"}
         large = await client.post("/graphql", content=b" " * (9 * 1024 * 1024 + 1), headers=headers)
@@ -90,7 +90,7 @@ async def test_queries_may_be_sent_by_get_and_mutations_may_not(world: World) ->
     assert found.json()["data"] == {"event": None}
     assert (changed.status_code, broken.status_code, nothing.status_code) == (405, 200, 400)
     assert broken.json()["errors"][0]["extensions"]["code"] == "BAD_INPUT"
-    assert changed.headers["allow"] == "GET, POST"
+    assert changed.headers["allow"] == "GET, POST, PUT, DELETE"
     assert not (await world.data("{ events { nodes { eventId } } }"))["events"]["nodes"]
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from gateway.graphql.accept import preferred
+from gateway.graphql.accept import GRAPHQL_JSON, JSON, preferred
 from gateway.graphql.event_stream import EVENT_STREAM
-from gateway.graphql.http import GRAPHQL_JSON, HTML, JSON
+from gateway.graphql.http import HTML
 
 OFFERED = (JSON, GRAPHQL_JSON, EVENT_STREAM, HTML)
 

@@ -1,0 +1,62 @@
+"""An operation's answer as a sequence of messages: one of a query, many of a subscription."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, NamedTuple
+
+from gateway.graphql.connections import Connections
+from gateway.graphql.documents import Operation
+from gateway.graphql.following import Ended
+from gateway.graphql.operations import Answer, Caller, Operations, refusal
+from gateway.graphql.request import GraphQLRequest
+from schema.errors import EsbError
+
+
+class Message(NamedTuple):
+    """One GraphQL response. `resumable`: the same with `extensions.cursor`, where a subscription goes on after it by
+    `cursor`. `failure`: the errors a subscription ended by."""
+
+    body: bytes
+    resumable: bytes
+    cursor: str | None = None
+    failure: list[dict[str, Any]] | None = None
+
+
+async def messages(
+    operations: Operations,
+    connections: Connections,
+    found: Operation | Answer,
+    request: GraphQLRequest,
+    caller: Caller,
+) -> AsyncGenerator[Message, None]:
+    """Everything an operation says, to its end. Must be closed. Raises Draining when the process goes away."""
+    if not isinstance(found, Operation):
+        yield _whole(found)
+        return
+    if not found.is_subscription:
+        yield _whole(await operations.answer(found, request, caller))
+        return
+    tenant = caller.principal.tenant
+    try:
+        connections.take(tenant)
+    except EsbError as error:
+        yield _whole(refusal(error))
+        return
+    try:
+        following = await operations.follow(found, request, caller)
+        if isinstance(following, Answer):
+            yield _whole(following)
+            return
+        async with contextlib.aclosing(following):
+            try:
+                async for said in following:
+                    cursor = following.sign(said.place)
+                    yield Message(said.body, said.with_cursor(cursor), cursor)
+            except Ended as ended:
+                yield Message(ended.body, ended.body, failure=ended.errors)
+    finally:
+        connections.give_back(tenant)
+
+
+def _whole(answer: Answer) -> Message:
+    return Message(answer.body, answer.body)
