@@ -16,6 +16,7 @@ from graphql import (
 )
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
+from gateway.graphql.compiled import QueryPlan, plan_query
 from gateway.graphql.cost import Measure, Meter, aliases
 from gateway.graphql.limits import OperationLimits
 from gateway.graphql.publish_plan import PublishPlan, plan_publish
@@ -38,13 +39,15 @@ class DocumentErrors(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document, and what was found out about it. `publish`, `items`: how it runs without
-    graphql-core, where it can."""
+    """One operation of a document, and what was found out about it. `query`, `publish`, `items`: how it runs without
+    graphql-core, where it can; a further kind of plan is a further field.
+    """
 
     name: str | None
     node: OperationDefinitionNode
     document: DocumentNode
     measure: Measure
+    query: QueryPlan | None
     publish: PublishPlan | None
     items: ItemEncoder | None
 
@@ -143,6 +146,7 @@ class Documents:
             node=node,
             document=tree,
             measure=measure,
+            query=plan_query(self._schema, node, fragments),
             publish=plan_publish(node) if node.operation is OperationType.MUTATION else None,
             items=compile_subscription(node, fragments) if node.operation is OperationType.SUBSCRIPTION else None,
         )

@@ -11,6 +11,7 @@ from graphql.execution import create_source_event_stream
 from graphql.execution.executor import Executor
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
+from gateway.graphql.compiled import Unfit
 from gateway.graphql.documents import DocumentErrors, Documents, Operation
 from gateway.graphql.errors import formatted, formatted_all, formatted_refusal
 from gateway.graphql.following import Following
@@ -122,6 +123,13 @@ class Operations:
     async def _execute(self, operation: Operation, request: GraphQLRequest, caller: Caller) -> Answer:
         variables = decode_variables(request.variables)
         cost = self._afford(operation, variables)
+        if operation.query is not None:
+            try:
+                found = await operation.query.run(variables, self._context(caller))
+            except Unfit:
+                pass
+            else:
+                return _answer(found.data, formatted_all(found.errors), cost)
         result = execute(
             self._schema,
             operation.document,
