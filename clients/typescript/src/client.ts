@@ -52,6 +52,9 @@ export function createResumingClient(options: ResumingClientOptions): ResumingCl
   dropWhatComesLate(client);
   client.on('connected', (socket) => authorization.connected(socket));
   client.on('closed', () => authorization.closed());
+  client.on('pong', (received, payload) => {
+    if (received) authorization.answered(payload);
+  });
   client.on('ping', (received, payload) => {
     if (received) operations.moveOn(payload);
   });

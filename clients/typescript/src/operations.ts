@@ -35,7 +35,7 @@ export class Operations {
   moveOn(payload: unknown): void {
     const cursors = isObject(payload) ? payload['cursors'] : undefined;
     for (const [id, cursor] of Object.entries(isObject(cursors) ? cursors : {})) {
-      if (typeof cursor === 'string') this.#running.get(id)?.move(cursor);
+      this.#running.get(id)?.move(cursor);
     }
   }
 }

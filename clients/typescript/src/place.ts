@@ -17,28 +17,28 @@ export class Place<P extends Payload = Payload> {
   readonly payload: P;
   /** The operation's id on the wire, while it runs. */
   id: string | undefined;
+  /** Always the same object: clients copy the payload, and what is around this. */
+  readonly #resume: { cursor?: string };
 
   constructor(payload: P) {
-    this.payload = { ...payload };
+    const resume = payload.extensions?.['resume'];
+    this.#resume = isObject(resume) ? { ...resume } : {};
+    this.payload = { ...payload, extensions: { ...payload.extensions, resume: this.#resume } };
+  }
+
+  /** Whether the place is known: before the first result or `ping`, only the server knows it. */
+  get known(): boolean {
+    return this.#resume.cursor !== undefined;
   }
 
   /** Go on from here the next time the payload is sent. */
-  move(cursor: string | undefined): void {
-    if (cursor !== undefined) {
-      const extensions = { ...this.payload.extensions, resume: { cursor } };
-      Object.assign(this.payload, { extensions });
-    }
+  move(cursor: unknown): void {
+    if (typeof cursor === 'string') this.#resume.cursor = cursor;
   }
 
   /** Go on after this result. Before the application sees it: what it was given never comes twice. */
   pass(result: unknown): void {
     const extensions = isObject(result) ? result['extensions'] : undefined;
-    const cursor = isObject(extensions) ? extensions['cursor'] : undefined;
-    this.move(typeof cursor === 'string' ? cursor : undefined);
-  }
-
-  /** Whether the operation has a place: before its first result or `ping`, only the server knows it. */
-  get known(): boolean {
-    return isObject(this.payload.extensions?.['resume']);
+    if (isObject(extensions)) this.move(extensions['cursor']);
   }
 }

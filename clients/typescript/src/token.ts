@@ -22,6 +22,8 @@ const LONGEST_MS = 2 ** 31 - 1; // longer timers fire at once
 export class Authorization {
   readonly #source: Token | undefined;
   #token: string | undefined;
+  /** The token the socket lives by. */
+  #accepted: string | undefined;
   #socket: Socket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
@@ -42,7 +44,7 @@ export class Authorization {
     }
   }
 
-  /** What `connection_init` says of it. */
+  /** What is said of it to a server. */
   said(): { authorization?: string } {
     return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
   }
@@ -50,7 +52,17 @@ export class Authorization {
   /** The server has accepted it on this socket. */
   connected(socket: unknown): void {
     this.#socket = socket as Socket;
-    this.#plan();
+    this.#live();
+  }
+
+  /** The server has answered a `ping`; one that carried a token says what became of it. */
+  answered(payload: unknown): void {
+    if (!isObject(payload) || this.#socket === undefined) return;
+    if (payload['authorized'] === true) this.#live();
+    if (payload['authorized'] === false) {
+      const after = payload['retryAfterMs'];
+      this.#plan(typeof after === 'number' ? after : SOONEST_MS);
+    }
   }
 
   /** The socket has closed. */
@@ -65,22 +77,23 @@ export class Authorization {
     this.closed();
   }
 
-  #plan(): void {
+  #live(): void {
+    this.#accepted = this.#token;
+    const left = typeof this.#source === 'function' ? millisecondsLeft(this.#token ?? '') : 0;
+    if (left > 0) this.#plan(left * SHARE_OF_LIFE);
+  }
+
+  #plan(after: number): void {
     clearTimeout(this.#timer);
-    if (typeof this.#source !== 'function') return;
-    const left = millisecondsLeft(this.#token ?? '');
-    if (left <= 0) return;
-    const after = Math.min(Math.max(left * SHARE_OF_LIFE, SOONEST_MS), LONGEST_MS);
-    this.#timer = setTimeout(() => void this.#renew(), after);
+    this.#timer = setTimeout(() => void this.#renew(), Math.min(Math.max(after, SOONEST_MS), LONGEST_MS));
   }
 
   async #renew(): Promise<void> {
     const socket = this.#socket;
-    const old = this.#token;
     await this.prepare();
     if (socket === undefined || socket !== this.#socket || socket.readyState !== OPEN) return;
-    if (this.#token !== old) socket.send(JSON.stringify({ type: 'ping', payload: this.said() }));
-    this.#plan();
+    if (this.#token === this.#accepted) this.#live();
+    else socket.send(JSON.stringify({ type: 'ping', payload: this.said() }));
   }
 }
 

@@ -2,45 +2,57 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createResumingClient } from '@event-streaming-bus/client';
-import { createClient, type Client } from 'graphql-ws';
+import { createResumingSseClient } from '@event-streaming-bus/client/sse';
+import { createClient as createSseClient } from 'graphql-sse';
+import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { withApollo, withGraphqlWs, withUrql, type Follow, type Follower } from './followers.js';
+import { withApollo, withGraphql, withUrql, type Follower } from './followers.js';
 import { GATEWAY, Tenant } from './gateway.js';
 import { Proxy } from './proxy.js';
 import { until } from './until.js';
 
 const CUTS = 24;
 const WHILE_DOWN = 2;
-const CLIENTS: Record<string, Follow> = { 'graphql-ws': withGraphqlWs, 'Apollo Client': withApollo, urql: withUrql };
+const WS_CLIENTS = { 'graphql-ws': withGraphql, 'Apollo Client': withApollo, urql: withUrql };
+const SSE_MODES = { 'graphql-sse, a connection for each': false, 'graphql-sse, one connection': true };
+const CLIENTS = [...Object.keys(WS_CLIENTS), ...Object.keys(SSE_MODES)];
 
 const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20 * Math.random()));
 
 describe(`${CUTS} cuts`, () => {
   const resuming = new Map<string, Follower>();
   const stock = new Map<string, Follower>();
-  const clients: Client[] = [];
+  const clients: { dispose(): unknown }[] = [];
   let tenant: Tenant;
   let proxy: Proxy;
+
+  const kept = <C extends { dispose(): unknown }>(client: C): C => (clients.push(client), client);
+
+  function overWebSocket(token: string): void {
+    const all = { url: proxy.url('ws'), webSocketImpl: WebSocket, retryWait: soon };
+    const never = { ...all, retryAttempts: Infinity, shouldRetry: () => true };
+    const connectionParams = { authorization: `Bearer ${token}` };
+    for (const [name, follow] of Object.entries(WS_CLIENTS)) {
+      resuming.set(name, follow(kept(createResumingClient({ ...all, token }))));
+      stock.set(name, follow(kept(createClient({ ...never, connectionParams }))));
+    }
+  }
+
+  function overEventStreams(token: string): void {
+    const all = { url: proxy.url('http'), retry: soon };
+    const headers = { authorization: `Bearer ${token}` };
+    for (const [name, singleConnection] of Object.entries(SSE_MODES)) {
+      resuming.set(name, withGraphql(kept(createResumingSseClient({ ...all, singleConnection, token }))));
+      stock.set(name, withGraphql(kept(createSseClient({ ...all, singleConnection, retryAttempts: Infinity, headers: () => ({ ...headers }) }))));
+    }
+  }
 
   before(async () => {
     tenant = await Tenant.create();
     proxy = await Proxy.to(GATEWAY);
-    const url = proxy.url('ws');
     const token = await tenant.token(3600);
-    for (const [name, follow] of Object.entries(CLIENTS)) {
-      const ours = createResumingClient({ url, token, webSocketImpl: WebSocket, retryWait: soon });
-      const theirs = createClient({
-        url,
-        connectionParams: { authorization: `Bearer ${token}` },
-        webSocketImpl: WebSocket,
-        retryAttempts: Infinity,
-        shouldRetry: () => true,
-        retryWait: soon,
-      });
-      clients.push(ours, theirs);
-      resuming.set(name, follow(ours));
-      stock.set(name, follow(theirs));
-    }
+    overWebSocket(token);
+    overEventStreams(token);
     const followers = [...resuming.values(), ...stock.values()];
     const said = (mark: string) => followers.every(({ marks }) => marks.includes(mark));
     await until('all to be live', () => said('user.first'), () => tenant.mark('user.first'));
@@ -62,7 +74,7 @@ describe(`${CUTS} cuts`, () => {
     await proxy.close();
   });
 
-  for (const name of Object.keys(CLIENTS)) {
+  for (const name of CLIENTS) {
     it(`${name} with the resuming client loses nothing and repeats nothing`, async () => {
       const { numbers, errors, completed } = resuming.get(name) as Follower;
       assert.deepEqual(numbers, await tenant.numbers());

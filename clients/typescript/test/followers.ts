@@ -3,6 +3,7 @@ import { ApolloClient, gql, InMemoryCache } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { forwardSubscription } from '@event-streaming-bus/client';
 import { Client as UrqlClient, subscriptionExchange } from '@urql/core';
+import type { Client as SseClient } from 'graphql-sse';
 import type { Client } from 'graphql-ws';
 
 export const LIVE = /* GraphQL */ `
@@ -37,15 +38,16 @@ export class Follower {
   }
 }
 
-export type Follow = (client: Client) => Follower;
-
-export function withGraphqlWs(client: Client, query = LIVE): Follower {
+export function withGraphql(client: Client | SseClient<boolean>, query = LIVE): Follower {
   const follower = new Follower();
   follower.stop = client.subscribe<Data>(
     { query },
     {
-      next: ({ data }) => follower.next(data),
-      error: (error) => follower.errors.push(error),
+      next({ data, errors }: { data?: Data | null | undefined; errors?: unknown }) {
+        follower.next(data);
+        if (errors) follower.errors.push(errors);
+      },
+      error: (error: unknown) => follower.errors.push(error),
       complete: () => (follower.completed = true),
     },
   );

@@ -20,7 +20,8 @@ export async function gateway(order: 'stop' | 'kill' | 'start'): Promise<void> {
 export class Tenant {
   readonly name = `ts_${randomUUID().slice(0, 8)}`;
   #token = '';
-  #published = 0;
+  /** How many numbered events were published. */
+  published = 0;
 
   static async create(): Promise<Tenant> {
     const tenant = new Tenant();
@@ -38,7 +39,7 @@ export class Tenant {
   /** Publish the next `count` numbered events, each with so many characters more. */
   async publish(count = 1, filler = 0): Promise<void> {
     const more = 'x'.repeat(filler);
-    await this.#commit(Array.from({ length: count }, () => ({ eventType: 'user.seen', payload: { n: ++this.#published, more } })));
+    await this.#commit(Array.from({ length: count }, () => ({ eventType: 'user.seen', payload: { n: ++this.published, more } })));
   }
 
   /** Publish an event without a number. */
