@@ -1,8 +1,8 @@
 """`Subscription`: the log, live and from any place in its past."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from strawberry import UNSET, Info
@@ -10,12 +10,15 @@ from strawberry import UNSET, Info
 from processors.live import items as said
 from processors.live.request import DEFAULT_BUFFER_BYTES, DEFAULT_ITEMS, Edge, LiveRequest, Start
 from processors.live.request import Overflow as Policy
+from processors.live.shape import Shape
 from processors.live.subscription import LiveSubscription
 from resolvers.arguments import given, where_of
 from resolvers.context import Context
 from resolvers.event import Event
 from resolvers.event_batch import EventBatch
 from schema.errors import bad_input
+from schema.filter.ast import Filter
+from schema.filter.typed import parse_filter
 from schema.graphql.enums import Overflow
 from schema.graphql.event import SignCursor
 from schema.graphql.filters import EventFilter
@@ -40,10 +43,8 @@ class Subscription:
         buffer_bytes: int | None = UNSET,
     ) -> AsyncGenerator[Event, None]:
         """Events and nothing else: so a gap could not be told, and DROP_OLDEST is refused."""
-        if overflow is Overflow.DROP_OLDEST:
-            raise bad_input("DROP_OLDEST needs `feed` or `eventBatches`, which say what was dropped", field="overflow")
-        live = await _subscribe(info.context, streams, where, from_, overflow, buffer_bytes)
-        return _events(live, info.context.sign)
+        asked = _asked("events", streams, where, from_, overflow, buffer_bytes)
+        return _events(await subscribe(info.context, asked), info.context.sign)
 
     @strawberry.subscription(description="the same, with gaps, progress and the end of backfill said out loud")
     async def feed(
@@ -56,8 +57,8 @@ class Subscription:
         buffer_bytes: int | None = UNSET,
     ) -> AsyncGenerator[FeedItem, None]:
         """Events, and what stands between them."""
-        live = await _subscribe(info.context, streams, where, from_, overflow, buffer_bytes)
-        return _feed(live, info.context.sign)
+        asked = _asked("feed", streams, where, from_, overflow, buffer_bytes)
+        return _feed(await subscribe(info.context, asked), info.context.sign)
 
     @strawberry.subscription(description="many events a message: one render for a backfill")
     async def event_batches(
@@ -72,60 +73,112 @@ class Subscription:
         buffer_bytes: int | None = UNSET,
     ) -> AsyncGenerator[EventBatch, None]:
         """Events by the batch; a batch may be empty where only the cursor moved on."""
-        live = await _subscribe(
-            info.context,
-            streams,
-            where,
-            from_,
-            overflow,
-            buffer_bytes,
-            max_events=100 if max_events is None else max_events,
-            max_wait_ms=50 if max_wait_ms is None else max_wait_ms,
+        asked = _asked("eventBatches", streams, where, from_, overflow, buffer_bytes, max_events, max_wait_ms)
+        return _batches(await subscribe(info.context, asked), info.context.sign)
+
+
+class Asked(NamedTuple):
+    """What a subscription field was asked, read as far as that goes without its caller. `start`: the contract's `From`
+    by its GraphQL names.
+    """
+
+    field: str
+    streams: list[str] | None
+    where: Filter | None
+    start: Mapping[str, Any] | None
+    overflow: Policy
+    buffer_bytes: int
+    max_events: int
+    max_wait_ms: int
+
+    @classmethod
+    def of(cls, field: str, arguments: Mapping[str, Any]) -> "Asked":
+        """From arguments as GraphQL coerces them: lists, and dicts by GraphQL names. Raises BAD_INPUT."""
+        where, size = arguments.get("where"), arguments.get("bufferBytes")
+        overflow = arguments.get("overflow")
+        return cls(
+            field,
+            arguments.get("streams"),
+            None if where is None else parse_filter(where),
+            arguments.get("from"),
+            _policy(field, overflow),
+            DEFAULT_BUFFER_BYTES if size is None else size,
+            *_gathering(field, arguments.get("maxEvents"), arguments.get("maxWaitMs")),
         )
-        return _batches(live, info.context.sign)
 
 
-async def _subscribe(
-    context: Context,
+def _asked(
+    field: str,
     streams: list[str] | None,
     where: EventFilter | None,
     start: From | None,
     overflow: Overflow | None,
     buffer_bytes: int | None,
-    *,
-    max_events: int = DEFAULT_ITEMS,
-    max_wait_ms: int = 0,
-) -> LiveSubscription:
-    services, principal = context.services, context.principal
-    names, size = given(streams), given(buffer_bytes)
-    return await services.live.subscribe(
-        LiveRequest(
-            principal=principal,
-            streams=None if names is None else await services.readable.named(principal, names),
-            where=where_of(where),
-            start=_start(context, given(start)),
-            overflow=Policy((overflow or Overflow.DISCONNECT).value),
-            buffer_bytes=DEFAULT_BUFFER_BYTES if size is None else size,
-            max_events=max_events,
-            max_wait_ms=max_wait_ms,
-        )
+    max_events: int | None = None,
+    max_wait_ms: int | None = None,
+) -> Asked:
+    size, begin = given(buffer_bytes), given(start)
+    policy = _policy(field, overflow)
+    return Asked(
+        field,
+        given(streams),
+        where_of(where),
+        None if begin is None else {name: getattr(begin, name) for name in _STARTS},
+        policy,
+        DEFAULT_BUFFER_BYTES if size is None else size,
+        *_gathering(field, max_events, max_wait_ms),
     )
 
 
-def _start(context: Context, start: From | None) -> Start:
+_STARTS = ("cursor", "time", "beginning", "live")
+
+
+def _policy(field: str, overflow: Overflow | None) -> Policy:
+    if field == "events" and overflow is Overflow.DROP_OLDEST:
+        raise bad_input("DROP_OLDEST needs `feed` or `eventBatches`, which say what was dropped", field="overflow")
+    return Policy((overflow or Overflow.DISCONNECT).value)
+
+
+def _gathering(field: str, max_events: int | None, max_wait_ms: int | None) -> tuple[int, int]:
+    if field != "eventBatches":
+        return DEFAULT_ITEMS, 0
+    return (100 if max_events is None else max_events), (50 if max_wait_ms is None else max_wait_ms)
+
+
+async def subscribe(context: Context, asked: Asked, shape: Shape | None = None) -> LiveSubscription:
+    """Begin to follow, as the caller of the context."""
+    services, principal = context.services, context.principal
+    context.live = await services.live.subscribe(
+        LiveRequest(
+            principal=principal,
+            streams=None if asked.streams is None else await services.readable.named(principal, asked.streams),
+            where=asked.where,
+            start=_start(context, asked.start),
+            overflow=asked.overflow,
+            buffer_bytes=asked.buffer_bytes,
+            max_events=asked.max_events,
+            max_wait_ms=asked.max_wait_ms,
+            shape=shape,
+        )
+    )
+    return context.live
+
+
+def _start(context: Context, start: Mapping[str, Any] | None) -> Start:
     """Where to begin: the cursor a reconnecting client resumes from goes before what its old variables say."""
     decode, tenant = context.services.codec.decode, context.principal.tenant
     if context.resume is not None:
         return decode(tenant, context.resume)
     if start is None:
         return Edge.LIVE
-    if start.cursor is not UNSET and start.cursor is not None:
-        return decode(tenant, start.cursor)
-    if isinstance(start.time, datetime):
-        return start.time
-    if start.beginning is True:
+    cursor, time = start.get("cursor"), start.get("time")
+    if isinstance(cursor, str):
+        return decode(tenant, cursor)
+    if isinstance(time, datetime):
+        return time
+    if start.get("beginning") is True:
         return Edge.BEGINNING
-    if start.live is True:
+    if start.get("live") is True:
         return Edge.LIVE
     raise bad_input("from says where to start: `false` says nothing", field="from")
 
@@ -142,26 +195,24 @@ async def _feed(live: LiveSubscription, sign: SignCursor) -> AsyncGenerator[Feed
     async with live:
         async for items in live:
             for item in items:
-                yield _item(item, sign)
+                yield item_of(item, sign)
 
 
 async def _batches(live: LiveSubscription, sign: SignCursor) -> AsyncGenerator[EventBatch, None]:
-    caught_up = False
     async with live:
         async for items in live:
-            caught_up = caught_up or any(isinstance(item, said.CaughtUp) for item in items)
-            yield EventBatch(_of(items, sign), items[-1].cursor, sign, _dropped(items), caught_up)
+            yield batch_of(items, sign, live.caught_up)
 
 
-def _of(items: Sequence[said.Item], sign: SignCursor) -> list[Event]:
-    return [Event(item.event, item.cursor, sign) for item in items if isinstance(item, said.Delivered)]
+def batch_of(items: Sequence[said.Item], sign: SignCursor, caught_up: bool) -> EventBatch:
+    """Items of one step, which are never empty, as one message."""
+    events = [Event(item.event, item.cursor, sign) for item in items if isinstance(item, said.Delivered)]
+    dropped = sum(item.dropped for item in items if isinstance(item, said.Gap))
+    return EventBatch(events, items[-1].cursor, sign, dropped, caught_up)
 
 
-def _dropped(items: Sequence[said.Item]) -> int:
-    return sum(item.dropped for item in items if isinstance(item, said.Gap))
-
-
-def _item(item: said.Item, sign: SignCursor) -> FeedItem:
+def item_of(item: said.Item, sign: SignCursor) -> FeedItem:
+    """An item as `feed` says it."""
     match item:
         case said.Delivered(event, cursor):
             return Event(event, cursor, sign)

@@ -20,7 +20,7 @@ from gateway.graphql.compiled import QueryPlan, plan_query
 from gateway.graphql.cost import Measure, Meter, aliases
 from gateway.graphql.limits import OperationLimits
 from gateway.graphql.publish_plan import PublishPlan, plan_publish
-from gateway.graphql.selection import ItemEncoder, compile_subscription
+from gateway.graphql.subscription_plan import SubscriptionPlan, plan_subscription
 from schema.errors import ErrorCode, EsbError, bad_input
 
 _RULES = (*specified_rules, OneOfInputValidationRule)
@@ -39,8 +39,9 @@ class DocumentErrors(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document, and what was found out about it. `query`, `publish`, `items`: how it runs without
-    graphql-core, where it can; a further kind of plan is a further field.
+    """One operation of a document, and what was found out about it.
+
+    `query`, `publish`, `subscription`: how it runs without graphql-core, where it can.
     """
 
     name: str | None
@@ -49,7 +50,7 @@ class Operation:
     measure: Measure
     query: QueryPlan | None
     publish: PublishPlan | None
-    items: ItemEncoder | None
+    subscription: SubscriptionPlan | None
 
     @property
     def is_subscription(self) -> bool:
@@ -148,7 +149,7 @@ class Documents:
             measure=measure,
             query=plan_query(self._schema, node, fragments),
             publish=plan_publish(node) if node.operation is OperationType.MUTATION else None,
-            items=compile_subscription(node, fragments) if node.operation is OperationType.SUBSCRIPTION else None,
+            subscription=plan_subscription(self._schema, node, fragments, measure),
         )
 
 

@@ -1,18 +1,22 @@
 """A running subscription: items of the log in, messages out."""
 
-from collections.abc import AsyncIterable
-from typing import Any, NamedTuple, Self
+from collections import deque
+from collections.abc import AsyncIterable, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
-from graphql import ExecutionResult, located_error
+from graphql import ExecutionResult, SelectionNode, located_error
 from graphql.execution import execute_subscription_event
 from graphql.execution.executor import Executor
 
 from gateway.graphql.documents import Operation
 from gateway.graphql.errors import formatted, formatted_all
-from processors.live.subscription import Draining
+from gateway.graphql.subscription_plan import SubscriptionPlan
+from processors.live.shape import Message
+from processors.live.subscription import Draining, LiveSubscription
 from resolvers.context import Context
 from schema.cursor import Cursor
+from schema.principal import Principal
 
 _encoder = msgspec.json.Encoder()
 
@@ -25,7 +29,12 @@ class Next(NamedTuple):
 
     def with_cursor(self, cursor: str) -> bytes:
         """The same response with `extensions.cursor`."""
-        return self.body[:-1] + b',"extensions":{"cursor":"' + cursor.encode() + b'"}}'
+        return with_cursor(self.body, cursor)
+
+
+def with_cursor(body: bytes, cursor: str) -> bytes:
+    """A response's body with `extensions.cursor`."""
+    return body[:-1] + b',"extensions":{"cursor":"' + cursor.encode() + b'"}}'
 
 
 class Ended(Exception):
@@ -41,14 +50,66 @@ class Ended(Exception):
         return _encoder.encode({"errors": self.errors})
 
 
-class Following:
+class Following(Protocol):
     """Iterates over messages; must be closed. Raises Ended, and Draining when the process goes away."""
+
+    def sign(self, place: Cursor) -> str:
+        """The place as a cursor of the caller's tenant."""
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> Next: ...
+
+    def reauthorise(self, principal: Principal) -> None:
+        """Go on for a caller whose token changed, or end with FORBIDDEN."""
+
+    async def aclose(self) -> None:
+        """Let go of the log."""
+
+
+class Compiled:
+    """Follows with a plan; subscribers who ask the same can share what it makes."""
+
+    def __init__(self, live: LiveSubscription, plan: SubscriptionPlan) -> None:
+        self.live = live
+        self.sign = live.sign
+        self._plan = plan
+        self._ready: deque[Message] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Next:
+        while not self._ready:
+            self._ready.extend(await self.step())
+        return Next(*self._ready.popleft())
+
+    async def step(self) -> Sequence[Message]:
+        """All messages that are ready at once, where there is no need to take them one by one; may be none."""
+        try:
+            items = await self.live.__anext__()
+            return self._plan.shape.messages(items, self.sign, caught_up=self.live.caught_up)
+        except (StopAsyncIteration, Draining):
+            raise
+        except Exception as error:
+            raise ended(error, self._plan.field) from error
+
+    def reauthorise(self, principal: Principal) -> None:
+        """Go on for a caller whose token changed, or end with FORBIDDEN."""
+        self.live.reauthorise(principal)
+
+    async def aclose(self) -> None:
+        """Let go of the log."""
+        await self.live.aclose()
+
+
+class Executed:
+    """Follows by executing the operation for each item, as graphql-core does."""
 
     def __init__(self, source: AsyncIterable[Any], executor: Executor[Any], operation: Operation) -> None:
         self._source = source
         self._items = source.__aiter__()
         self._executor = executor
-        self._encode = operation.items
         self._root = operation.node.selection_set.selections[0]
         self._context: Context = executor.context_value
 
@@ -62,14 +123,15 @@ class Following:
     async def __anext__(self) -> Next:
         try:
             item = await self._items.__anext__()
-            body = self._encode(item) if self._encode is not None else await self._execute(item)
+            return Next(await self._execute(item), item.place)
         except (StopAsyncIteration, Draining):
             raise
         except Exception as error:
-            key = getattr(self._root, "alias", None) or getattr(self._root, "name", None)
-            path = [key.value] if key is not None else []
-            raise Ended([formatted(located_error(error, [self._root], path))]) from error
-        return Next(body, item.place)
+            raise ended(error, self._root) from error
+
+    def reauthorise(self, principal: Principal) -> None:
+        """Go on for a caller whose token changed, or end with FORBIDDEN."""
+        self._context.reauthorise(principal)
 
     async def aclose(self) -> None:
         """Let go of the log."""
@@ -86,3 +148,10 @@ class Following:
         if result.errors:
             body["errors"] = formatted_all(result.errors)
         return _encoder.encode(body)
+
+
+def ended(error: Exception, root: SelectionNode) -> Ended:
+    """What a subscription's client is told of a failure: it has the root field's path."""
+    key = getattr(root, "alias", None) or getattr(root, "name", None)
+    path = [key.value] if key is not None else []
+    return Ended([formatted(located_error(error, [root], path))])

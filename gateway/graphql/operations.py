@@ -14,12 +14,14 @@ from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingO
 from gateway.graphql.compiled import Unfit
 from gateway.graphql.documents import DocumentErrors, Documents, Operation
 from gateway.graphql.errors import formatted, formatted_all, formatted_refusal
-from gateway.graphql.following import Following
+from gateway.graphql.following import Compiled, Ended, Executed, Following, ended
 from gateway.graphql.limits import OperationLimits
 from gateway.graphql.publish_plan import Publish, PublishPlan
 from gateway.graphql.request import GraphQLRequest, decode_variables
+from gateway.graphql.subscription_plan import PreparedSubscriptions, SubscriptionPlan
 from gateway.telemetry.logs import current_request_id
 from resolvers.context import Context, Services
+from resolvers.subscription import subscribe
 from schema.errors import ErrorCode, EsbError, bad_input
 from schema.input import ClientContext
 from schema.principal import Principal
@@ -51,6 +53,7 @@ class Operations:
         self._services = services
         self._limits = limits
         self._documents = Documents(schema, limits)
+        self._prepared = PreparedSubscriptions()
 
     def find(self, request: GraphQLRequest) -> Operation | Answer:
         """The operation a request names, or the answer that says why there is none."""
@@ -82,27 +85,50 @@ class Operations:
     async def follow(self, operation: Operation, request: GraphQLRequest, caller: Caller) -> Following | Answer:
         """Begin a subscription: what to iterate over (and to close), or the answer that says why there is nothing."""
         try:
-            variables = decode_variables(request.variables)
-            self._afford(operation, variables)
-            executor = ExecutorThrowingOnIncremental.build(
-                self._schema,
-                operation.document,
-                context_value=self._context(caller, request.resume),
-                raw_variable_values=variables,
-                operation_name=operation.name,
-            )
-            if not isinstance(executor, Executor):
-                return _refusal(formatted_all(executor))
             async with asyncio.timeout(self._limits.execution_s):
-                source = create_source_event_stream(executor)
-                stream = source if isinstance(source, AsyncIterable | ExecutionResult) else await source
+                if operation.subscription is not None:
+                    compiled = await self._compiled(operation.subscription, request, caller)
+                    if compiled is not None:
+                        return compiled
+                return await self._executed(operation, request, caller)
+        except Ended as failure:
+            return _refusal(failure.errors)
         except EsbError as error:
             return refusal(error)
         except TimeoutError:
             return refusal(EsbError(ErrorCode.TIMEOUT, "the subscription could not begin in time"))
+
+    async def _compiled(self, plan: SubscriptionPlan, request: GraphQLRequest, caller: Caller) -> Compiled | None:
+        try:
+            prepared = self._prepared.get(plan, request.variables)
+        except EsbError as error:
+            raise ended(error, plan.field) from error
+        if prepared is None:
+            return None
+        self._check(prepared.cost)
+        try:
+            context = self._context(caller, request.resume)
+            return Compiled(await subscribe(context, prepared.asked, plan.shape), plan)
+        except Exception as error:
+            raise ended(error, plan.field) from error
+
+    async def _executed(self, operation: Operation, request: GraphQLRequest, caller: Caller) -> Executed | Answer:
+        variables = decode_variables(request.variables)
+        self._afford(operation, variables)
+        executor = ExecutorThrowingOnIncremental.build(
+            self._schema,
+            operation.document,
+            context_value=self._context(caller, request.resume),
+            raw_variable_values=variables,
+            operation_name=operation.name,
+        )
+        if not isinstance(executor, Executor):
+            return _refusal(formatted_all(executor))
+        source = create_source_event_stream(executor)
+        stream = source if isinstance(source, AsyncIterable | ExecutionResult) else await source
         if isinstance(stream, ExecutionResult):
             return _refusal(formatted_all(stream.errors or []))
-        return Following(stream, executor, operation)
+        return Executed(stream, executor, operation)
 
     async def _publish(self, operation: Operation, plan: PublishPlan, said: Publish, caller: Caller) -> Answer:
         admission, context = self._services.admission, self._context(caller)
@@ -146,7 +172,9 @@ class Operations:
         return _answer(result.data, errors, cost)
 
     def _afford(self, operation: Operation, variables: Mapping[str, object]) -> int:
-        cost = operation.measure.cost(variables)
+        return self._check(operation.measure.cost(variables))
+
+    def _check(self, cost: int) -> int:
         if cost > self._limits.cost:
             raise EsbError(
                 ErrorCode.TOO_COMPLEX,

@@ -12,23 +12,27 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth.renewal import expiry, renewal_of
 from gateway.auth.sessions import Session
 from gateway.client import client_context
 from gateway.graphql import socket_messages as protocol
 from gateway.graphql.connections import Connections, SendClock
+from gateway.graphql.direct import DirectOutlet
 from gateway.graphql.documents import Operation
 from gateway.graphql.errors import formatted_refusal
-from gateway.graphql.following import Ended, Following
+from gateway.graphql.following import Compiled, Ended, Following
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.request import GraphQLRequest, decode_request
 from gateway.graphql.socket_door import SocketDoor
 from gateway.graphql.socket_messages import CloseCode, InitPayload, Message
 from gateway.telemetry import logs
+from gateway.ws.frames import EXTENSION, Frames
 from processors.live.subscription import Draining
 from schema.errors import ErrorCode, EsbError
 
 _CLOSE_WAIT_S = 1.0
 _MAX_ID_CHARS = 256
+_FRAMES_AT_ONCE = 16
 _MAX_REASON_BYTES = 120  # RFC 6455, section 5.5.1: 123
 
 _log = structlog.get_logger(__name__)
@@ -66,12 +70,16 @@ class Socket:
         self._ending: set[asyncio.Task[None]] = set()
         self._caller: Caller | None = None
         self._session: Session | None = None
+        self._followings: set[Following] = set()
         self._with_cursors = False
         self._clock = SendClock()
         self._loop = asyncio.get_running_loop()
         self._deadline: asyncio.Timeout | None = None
         self._at_deadline = _Close(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout")
         self._writable = True
+        self._frames: Frames | None = scope.get("extensions", {}).get(EXTENSION)
+        self._has_room = asyncio.Event()
+        self._outlets: dict[str, DirectOutlet] = {}
 
     async def serve(self) -> None:
         """Hold the connection until one side ends it."""
@@ -127,17 +135,40 @@ class Socket:
             case "complete":
                 running = self._running.pop(message.id or "", None)
                 if running is not None:
+                    if (outlet := self._outlets.pop(message.id or "", None)) is not None:
+                        outlet.close()  # at once: the id may come again before the task has ended
                     self._ending.add(running)
                     running.add_done_callback(self._ending.discard)
                     running.cancel()
             case "ping":
-                await self._send(protocol.pong(message.payload))
+                await self._pong(message.payload)
             case "pong":
                 pass
             case "connection_init":
                 await self._init(message.payload)
             case _:
                 raise _invalid("unknown message type")
+
+    async def _pong(self, payload: msgspec.Raw) -> None:
+        """Answer a ping. One that shows a fresh token makes the connection live by that one from now on."""
+        authorization = renewal_of(payload)
+        if authorization is None:
+            await self._send(protocol.pong(payload))
+            return
+        if self._caller is None or self._session is None:
+            raise _Close(CloseCode.UNAUTHORIZED, "Unauthorized")
+        try:
+            principal = await self._door.renewed(self._session.principal, authorization)
+        except EsbError as error:
+            if not error.retryable:
+                raise _Close(CloseCode.FORBIDDEN, error.message) from None
+            await self._send(protocol.renewed_pong(False, retry_after_ms=error.retry_after_ms))
+            return
+        self._session.renew(principal)
+        self._caller = self._caller._replace(principal=principal)
+        for following in self._followings:
+            following.reauthorise(principal)
+        await self._send(protocol.renewed_pong(True, expires_at=expiry(principal)))
 
     async def _init(self, payload: msgspec.Raw) -> None:
         if self._caller is not None:
@@ -186,7 +217,7 @@ class Socket:
         try:
             found = self._operations.find(request)
             if isinstance(found, Operation) and found.is_subscription:
-                await self._follow(quoted, found, request, caller)
+                await self._follow(operation_id, quoted, found, request, caller)
             else:
                 answer = (
                     await self._operations.answer(found, request, caller) if isinstance(found, Operation) else found
@@ -210,7 +241,9 @@ class Socket:
         await self._send(protocol.next_of(quoted, answer.body))
         await self._send(protocol.complete_of(quoted))
 
-    async def _follow(self, quoted: bytes, operation: Operation, request: GraphQLRequest, caller: Caller) -> None:
+    async def _follow(
+        self, operation_id: str, quoted: bytes, operation: Operation, request: GraphQLRequest, caller: Caller
+    ) -> None:
         tenant = caller.principal.tenant
         try:
             self._connections.take(tenant)
@@ -223,19 +256,58 @@ class Socket:
                 await self._send(protocol.error_of(quoted, following.errors))
                 return
             async with contextlib.aclosing(following):
-                await self._pass_on(quoted, following)
+                self._followings.add(following)
+                try:
+                    if self._caller is not None and self._caller.principal is not caller.principal:
+                        following.reauthorise(self._caller.principal)  # the token changed while it began
+                    await self._pass_on(operation_id, quoted, following)
+                finally:
+                    self._followings.discard(following)
         finally:
             self._connections.give_back(tenant)
 
-    async def _pass_on(self, quoted: bytes, following: Following) -> None:
+    async def _pass_on(self, operation_id: str, quoted: bytes, following: Following) -> None:
         try:
-            async for message in following:
-                body = message.with_cursor(following.sign(message.place)) if self._with_cursors else message.body
-                await self._send(protocol.next_of(quoted, body))
+            if self._frames is not None and isinstance(following, Compiled):
+                await self._pass_on_frames(self._frames, operation_id, quoted, following)
+            else:
+                async for message in following:
+                    body = message.with_cursor(following.sign(message.place)) if self._with_cursors else message.body
+                    await self._send(protocol.next_of(quoted, body))
         except Ended as ended:
             await self._send(protocol.error_of(quoted, ended.errors))
             return
         await self._send(protocol.complete_of(quoted))
+
+    async def _pass_on_frames(self, frames: Frames, operation_id: str, quoted: bytes, following: Compiled) -> None:
+        """Past ASGI; while nothing waits for the subscriber, what it shares with others goes past this task, too."""
+        outlet = DirectOutlet(frames, quoted, cursors=self._with_cursors)
+        self._outlets[operation_id] = outlet
+        following.live.send_to(outlet)
+        try:
+            while True:
+                messages = await following.step()
+                for start in range(0, len(messages), _FRAMES_AT_ONCE):
+                    await self._room(frames)
+                    outlet.write(messages[start : start + _FRAMES_AT_ONCE], following.sign)
+                await self._room(frames)
+        except StopAsyncIteration:
+            return
+        finally:
+            outlet.close()
+            if self._outlets.get(operation_id) is outlet:
+                del self._outlets[operation_id]
+
+    async def _room(self, frames: Frames) -> None:
+        """Wait while the peer does not read."""
+        while not frames.writable:
+            self._clock.begin(self._loop.time())
+            self._has_room.clear()
+            frames.on_writable = self._has_room.set
+            try:
+                await self._has_room.wait()
+            finally:
+                self._clock.end(self._loop.time())
 
     async def _send(self, message: bytes) -> None:
         self._clock.begin(self._loop.time())

@@ -1,5 +1,6 @@
 """The messages of graphql-transport-ws (github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), as bytes."""
 
+from datetime import datetime
 from enum import IntEnum
 
 import msgspec
@@ -51,9 +52,29 @@ def pong(payload: msgspec.Raw) -> bytes:
     return b'{"type":"pong","payload":' + said + b"}" if said and said != b"null" else b'{"type":"pong"}'
 
 
+def renewed_pong(authorized: bool, *, expires_at: datetime | None = None, retry_after_ms: int | None = None) -> bytes:
+    """The answer to a ping that carried a fresh token."""
+    said: dict[str, object] = {"authorized": authorized}
+    if authorized:
+        said["expiresAt"] = expires_at
+    elif retry_after_ms is not None:
+        said["retryAfterMs"] = retry_after_ms
+    return b'{"type":"pong","payload":' + _encoder.encode(said) + b"}"
+
+
 def next_of(quoted_id: bytes, response: bytes) -> bytes:
-    """One result. The response's bytes stay as they are, so that many subscribers can share them."""
-    return b'{"id":' + quoted_id + b',"type":"next","payload":' + response + b"}"
+    """One result."""
+    return next_head(quoted_id) + next_tail(response)
+
+
+def next_head(quoted_id: bytes) -> bytes:
+    """What of a result is the operation's own."""
+    return b'{"id":' + quoted_id + b',"type":"next","payload":'
+
+
+def next_tail(response: bytes) -> bytes:
+    """What of a result all who get it share."""
+    return response + b"}"
 
 
 def error_of(quoted_id: bytes, errors: object) -> bytes:

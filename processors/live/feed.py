@@ -6,7 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from processors.live.group import Group, Outlet, Turn
+from processors.live.items import Delivered
 from processors.live.past import Past
+from processors.live.request import LiveRequest
+from processors.live.shape import Gather, Shape
 from processors.live.source import Query
 from processors.live.tailer import Tailer
 from schema.cursor import Cursor
@@ -19,6 +23,8 @@ _log = logging.getLogger(__name__)
 class Subscriber(Protocol):
     """Whom a feed serves."""
 
+    request: LiveRequest
+
     def push(self, feed: "Feed", events: Sequence[Event]) -> None:
         """Take live events."""
 
@@ -30,33 +36,64 @@ class Subscriber(Protocol):
 
 
 class Feed:
-    """`shown`: the place after everything the subscriber was shown or does not want. `live`: the past is over.
-    `scanned`: events looked through since this was last set to 0.
+    """`shown`: the place after everything the subscriber was shown or does not want; not kept up while direct.
+    `live`: the past is over. `direct`: events go straight to the subscriber's outlet. `scanned`: events looked through
+    since this was last set to 0.
     """
 
+    __slots__ = (
+        "_ahead",
+        "_dropped",
+        "_group",
+        "_past",
+        "_reading",
+        "_subscriber",
+        "_tailer",
+        "_track",
+        "direct",
+        "live",
+        "query",
+        "scanned",
+        "shown",
+        "waiting",
+    )
+
     def __init__(self, tailer: Tailer, query: Query, past: Past, subscriber: Subscriber) -> None:
-        self.accepts = query.accepts
+        self.query = query
         self.shown = past.place
         self.live = False
+        self.direct = False
         self.scanned = 0
-        self.waiting: deque[Event] = deque()
+        self.waiting: deque[Event] | None = None
         self._tailer = tailer
         self._track = tailer.source.track
-        self._past = past
+        self._past: Past | None = past
         self._subscriber = subscriber
-        self._ahead = False
+        self._group: Group | None = None
+        self._ahead: Cursor | None = None
         self._dropped: Cursor | None = None
         self._reading: asyncio.Task[None] | None = None
 
+    @property
+    def shape(self) -> Shape | None:
+        """See `Follower.shape`."""
+        return self._subscriber.request.shape
+
+    @property
+    def gather(self) -> Gather:
+        """See `Follower.gather`."""
+        return self._subscriber.request.gather
+
     def look_back(self) -> None:
         """Go live if the past is over, else see that its next stretch is being read, unless one is waiting."""
-        if self.waiting or self._reading is not None or self.live or self._went_live():
+        if self.live or self.waiting or self._reading is not None or self._went_live():
             return
         self._reading = asyncio.create_task(self._read(), name="live-past")
 
     def take_past(self, limit: int) -> list[Event]:
         """Up to `limit` waiting events of the past, each to be told to `show` in this order."""
-        return [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
+        waiting = self.waiting or deque()
+        return [waiting.popleft() for _ in range(min(limit, len(waiting)))]
 
     def show(self, event: Event) -> None:
         """The subscriber is shown the event."""
@@ -65,7 +102,11 @@ class Feed:
     def settle(self) -> None:
         """With no stretch waiting any more, what was looked at and did not match is passed, too."""
         if not self.waiting:
-            self.shown = self._track.join(self.shown, self._past.place)
+            self.waiting = None
+            if self._past is not None:
+                self.shown = self._track.join(self.shown, self._past.place)
+                if self.live:
+                    self._past = None  # it holds a good deal, and is over
 
     def pass_quiet(self) -> None:
         """With nothing pushed that is not shown yet, everything the tailer has handed out is passed."""
@@ -75,21 +116,46 @@ class Feed:
 
     def drop(self, event: Event) -> None:
         """The subscriber will not be shown this pushed event."""
-        self._dropped = self._track.after(self._dropped or self._past.place, event)
+        self._dropped = self._track.after(
+            self._dropped or (self._past.place if self._past is not None else self.shown), event
+        )
 
     def admit_drops(self) -> None:
         """The subscriber is told that events were dropped."""
         if self._dropped is not None:
             self.shown, self._dropped = self._track.join(self.shown, self._dropped), None
 
-    def push(self, events: Sequence[Event]) -> None:
+    def go_direct(self, outlet: Outlet) -> None:
+        """Send live events to the outlet from now on, if nothing is waiting and the tailer is not behind the past."""
+        if not self.live or self.waiting or self.direct or self._is_ahead() or self._group is None:
+            return
+        self.settle()
+        self._group.go_direct(self, outlet)
+        self.direct = True
+
+    def come_back(self) -> None:
+        """Take live events into the subscriber's buffer again; `shown` is true again."""
+        if self.direct and self._group is not None:
+            self._group.come_back(self)
+        if self.direct:
+            self.direct = False
+            self.shown = self._track.join(self.shown, self._tailer.ring.place)
+
+    def push(self, items: Sequence[Delivered]) -> None:
         """Live events from the tailer."""
-        if self._ahead:
+        events = [item.event for item in items]
+        if self._ahead is not None:
             # The past was read beyond where the tailer was: those were shown already.
-            events = [event for event in events if not self._track.passed(self._past.place, event)]
-            self._ahead = not self._track.covers(self._tailer.ring.place, self._past.place)
+            events = [event for event in events if not self._track.passed(self._ahead, event)]
+            self._is_ahead()
         if events:
             self._subscriber.push(self, events)
+
+    def fall_back(self, turn: Turn) -> None:
+        """The outlet did not take this turn."""
+        self.direct = False
+        self.shown = self._track.join(self.shown, turn.before)
+        self._subscriber.push(self, [item.event for item in turn.items if isinstance(item, Delivered)])
 
     def fail(self, error: EsbError) -> None:
         """The tailer has given up."""
@@ -98,7 +164,7 @@ class Feed:
     def detach(self) -> None:
         """Listen and read no more; `close` awaits what is under way."""
         self._tailer.detach(self)
-        self.waiting.clear()
+        self.waiting = None
         if self._reading is not None:
             self._reading.cancel()
 
@@ -109,6 +175,7 @@ class Feed:
             await asyncio.wait([self._reading])
 
     async def _read(self) -> None:
+        assert self._past is not None
         try:
             stretch = await self._past.step()
         except EsbError as error:
@@ -122,19 +189,27 @@ class Feed:
             return
         self._reading = None
         self.scanned += stretch.scanned
-        self.waiting.extend(stretch.events)
+        if stretch.events:
+            self.waiting = deque(stretch.events)
         self._went_live()
         self._subscriber.wake()
 
     def _went_live(self) -> bool:
         """Attach if the past is over. Asking and attaching are one turn of the loop: no event comes between."""
-        if not self._past.over():
+        if self._past is None or not self._past.over():
             return False
         try:
-            self._tailer.attach(self)
+            self._group = self._tailer.attach(self)
         except EsbError as error:
             self._subscriber.end(error)
             return False
-        self._ahead = not self._track.covers(self._tailer.ring.place, self._past.place)
+        self._ahead = self._past.place
+        self._is_ahead()
         self.live = True
         return True
+
+    def _is_ahead(self) -> bool:
+        """Whether the past was read beyond where the tailer is."""
+        if self._ahead is not None and self._track.covers(self._tailer.ring.place, self._ahead):
+            self._ahead = None
+        return self._ahead is not None

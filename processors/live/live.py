@@ -15,6 +15,7 @@ from processors.live.handover import POLL_SECONDS, Handover
 from processors.live.past import Past
 from processors.live.ports import Commit, Logs, Reader, Recorder, SilentRecorder, Tenants
 from processors.live.request import LiveRequest
+from processors.live.shape import Sign
 from processors.live.source import LedgerSource, Source, StreamSource
 from processors.live.subscription import Draining, LiveSubscription
 from processors.live.tailer import Tailer
@@ -65,7 +66,7 @@ class Live:
         self._codec = codec
         self._limits = limits or LiveLimits()
         self._recorder = recorder or SilentRecorder()
-        self._tailers = Tailers(self._limits.ring_bytes, linger_seconds=self._limits.linger_seconds)
+        self._tailers = Tailers(self._limits.ring_bytes, self._recorder, linger_seconds=self._limits.linger_seconds)
         self._gates = Gates()
         self._buffered = Bytes()
         self._subscriptions: dict[LiveSubscription, list[Tailer]] = {}
@@ -132,7 +133,7 @@ class Live:
             request,
             buffered=self._buffered,
             recorder=self._recorder,
-            encode=lambda cursor: self._codec.encode(tenant, cursor),
+            sign=self._sign(tenant),
             on_close=self._closed,
         )
         self._of_tenant[tenant] += 1
@@ -172,10 +173,11 @@ class Live:
         budget = request.buffer_bytes // (len(others) + 1)
         if streams is None or len(others) < len(streams):
             tenant = request.principal.tenant
-            tailer = await self._tailers.acquire(log_topic(tenant), partial(self._ledger, tenant))
+            tailer = await self._tailers.acquire(log_topic(tenant), partial(self._ledger, tenant), self._sign(tenant))
             await self._attach(request, subscription, tailer, budget, ledger=True)
         for stream in others:
-            tailer = await self._tailers.acquire(stream.stream_id, partial(self._stream, stream))
+            sign = self._sign(request.principal.tenant)
+            tailer = await self._tailers.acquire(stream.stream_id, partial(self._stream, stream), sign)
             await self._attach(request, subscription, tailer, budget, ledger=False)
 
     async def _attach(
@@ -196,6 +198,9 @@ class Live:
     async def _stream(self, stream: Stream) -> Source:
         return StreamSource(stream, await self._logs.of(stream))
 
+    def _sign(self, tenant: str) -> Sign:
+        return partial(self._codec.encode, tenant)
+
     def _handover(self, key: str) -> Handover | None:
         tailer = self._tailers.get(key)
         return tailer.source.handover if tailer is not None and isinstance(tailer.source, LedgerSource) else None
@@ -210,4 +215,6 @@ class Live:
             await asyncio.sleep(PULSE_SECONDS)
             for subscription in list(self._subscriptions):
                 subscription.pulse()
+            for tailer in self._tailers:
+                tailer.pulse()
             await self._tailers.reap()

@@ -1,62 +1,108 @@
-"""Which listeners want which events: the only place that knows all listeners of a log.
-
-A plain loop for now; what stands behind `match` may become an index without anyone else noticing.
-"""
+"""Which groups want which events: the only place that knows all who follow a log."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Protocol
 
+from processors.live.group import Group, Member
+from processors.live.index import PredicateIndex
+from processors.live.items import Delivered
+from processors.live.ports import Recorder
+from processors.live.shape import Gather, Shape, Sign
+from processors.live.source import Query
+from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
-from schema.event import Event
 
 _log = logging.getLogger(__name__)
 
 
-class Listener(Protocol):
-    """One subscriber's ear at one log."""
+class Follower(Member, Protocol):
+    """A member that says what it wants, and how it wants to be told."""
 
-    def accepts(self, event: Event) -> bool:
-        """Whether the subscriber wants the event and may read it."""
+    @property
+    def query(self) -> Query:
+        """What it wants."""
 
-    def push(self, events: Sequence[Event]) -> None:
-        """Take accepted events, in log order. Never blocks."""
+    @property
+    def shape(self) -> Shape | None:
+        """How items become its messages; None: it makes them itself."""
 
-    def fail(self, error: EsbError) -> None:
-        """The log cannot be followed any more."""
+    @property
+    def gather(self) -> Gather:
+        """How its events wait for one another."""
 
 
 class Matcher:
-    """The listeners of one log."""
+    """The groups of one log, by what they want."""
 
-    def __init__(self) -> None:
-        self._listeners: dict[Listener, None] = {}
+    def __init__(self, sign: Sign, recorder: Recorder) -> None:
+        self._sign = sign
+        self._recorder = recorder
+        self._index: PredicateIndex[_Entry] = PredicateIndex(self._failed)
+        self._entries: dict[Hashable, _Entry] = {}
 
     def __len__(self) -> int:
-        return len(self._listeners)
+        """Followers."""
+        return sum(len(entry.group) for entry in self._entries.values())
 
-    def add(self, listener: Listener) -> None:
-        """From the next event on."""
-        self._listeners[listener] = None
+    def add(self, follower: Follower) -> Group:
+        """From the next event on; the group it has become a member of."""
+        key = (follower.query.key, follower.shape, follower.gather)
+        entry = self._entries.get(key)
+        if entry is None:
+            query = follower.query
+            entry = _Entry(key, query, Group(follower.shape, follower.gather, self._sign, self._recorder))
+            self._index.add(query.where, query.names, entry)
+            self._entries[key] = entry
+        entry.group.add(follower)
+        return entry.group
 
-    def remove(self, listener: Listener) -> None:
+    def remove(self, follower: Follower) -> None:
         """From now on; unknown ones are ignored."""
-        self._listeners.pop(listener, None)
+        key = (follower.query.key, follower.shape, follower.gather)
+        entry = self._entries.get(key)
+        if entry is not None:
+            entry.group.remove(follower)
+            if not len(entry.group):
+                self._forget(entry)
 
-    def match(self, events: Sequence[Event]) -> Iterator[tuple[Listener, list[Event]]]:
-        """Each listener that wants some of the events, with those it wants."""
-        for listener in list(self._listeners):
-            try:
-                wanted = [event for event in events if listener.accepts(event)]
-            except Exception:
-                # One subscriber's filter must not end the others' events.
-                _log.exception("a live filter failed")
-                listener.fail(EsbError(ErrorCode.INTERNAL, "the filter failed on an event"))
-                continue
-            if wanted:
-                yield listener, wanted
+    def match(self, items: Sequence[Delivered]) -> Iterator[tuple[Group, list[Delivered]]]:
+        """Each group that wants some of the items, with those it wants and may read."""
+        wanted: dict[_Entry, list[Delivered]] = {}
+        for item in items:
+            for entry in self._index.match(item.event):
+                readable = entry.query.readable
+                if readable is None or readable(item.event):
+                    wanted.setdefault(entry, []).append(item)
+        for entry, found in wanted.items():
+            yield entry.group, found
+
+    def pulse(self, now: float, place: Cursor) -> None:
+        """To be called about once a second, with the place up to which everything was matched."""
+        for entry in list(self._entries.values()):
+            entry.group.pulse(now, place)
 
     def fail(self, error: EsbError) -> None:
-        """End every listener."""
-        for listener in list(self._listeners):
-            listener.fail(error)
+        """End every follower."""
+        for entry in list(self._entries.values()):
+            entry.group.fail(error)
+
+    def _failed(self, entry: "_Entry", failure: Exception) -> None:
+        """One filter must not end the events of others."""
+        _log.error("a live filter failed", exc_info=failure)
+        entry.group.fail(EsbError(ErrorCode.INTERNAL, "the filter failed on an event"))
+
+    def _forget(self, entry: "_Entry") -> None:
+        if self._entries.pop(entry.key, None) is not None:
+            self._index.remove(entry)
+
+
+class _Entry:
+    """A group, and what it wants."""
+
+    __slots__ = ("group", "key", "query")
+
+    def __init__(self, key: Hashable, query: Query, group: Group) -> None:
+        self.key = key
+        self.query = query
+        self.group = group

@@ -5,6 +5,7 @@ from enum import Enum, StrEnum
 
 import msgspec
 
+from processors.live.shape import Gather, Shape
 from schema.cursor import Cursor
 from schema.errors import bad_input
 from schema.filter.ast import Filter
@@ -45,7 +46,8 @@ class LiveRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `streams`: those named, of any engine; None: every ledger stream the principal may read, also those made later.
     `buffer_bytes`: how much may wait for the subscriber before `overflow` applies. `max_events`: most items a step.
-    `max_wait_ms`: how long a step waits for more events after the first one.
+    `max_wait_ms`: how long a step waits for more events after the first one. `shape`: how they become messages, for
+    those who may share them; None: the subscriber makes its own.
     """
 
     principal: Principal
@@ -56,6 +58,12 @@ class LiveRequest(msgspec.Struct, frozen=True, kw_only=True):
     buffer_bytes: int = DEFAULT_BUFFER_BYTES
     max_events: int = DEFAULT_ITEMS
     max_wait_ms: int = 0
+    shape: Shape | None = None
+
+    @property
+    def gather(self) -> Gather:
+        """How events wait for one another."""
+        return Gather(self.max_events, self.max_wait_ms / 1000)
 
     def check(self) -> None:
         """Raise BAD_INPUT for a number out of its range, a start without its zone or no stream at all."""

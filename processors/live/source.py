@@ -1,6 +1,6 @@
 """The logs a subscription can follow: a tenant's ledger, or one Kafka or Redis stream."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -17,14 +17,24 @@ from store.signals.port import log_topic
 from store.tenants import Tenant
 
 
-class Query(NamedTuple):
-    """What a subscriber wants of one log. `streams`: keys, and `where`: the filter, both for the reader beside the
-    data; `accepts` decides.
+class Query(Protocol):
+    """What a subscriber wants of one log, and may see of it.
+
+    `streams`: keys, for the reader beside the data; `names`: the same by name, None: any. `readable`: whether an event
+    may be seen, where the names do not say it. `key`: equal for equal queries.
     """
 
     streams: Collection[int] | None
+    names: frozenset[str] | None
     where: Filter | None
-    accepts: Callable[[Event], bool]
+    readable: Callable[[Event], bool] | None
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for queries that want and see the same."""
+
+    def accepts(self, event: Event) -> bool:
+        """Whether an event is wanted and may be seen."""
 
 
 class Stretch(NamedTuple):

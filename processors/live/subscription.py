@@ -13,15 +13,18 @@ from typing import Self
 
 from processors.live.buffer import Bytes, Entry, buffer_for
 from processors.live.feed import Feed
+from processors.live.group import PROGRESS_SECONDS, Outlet
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress
 from processors.live.ports import Recorder
 from processors.live.request import LiveRequest
+from processors.live.scope import covers
+from processors.live.shape import Sign
 from processors.live.track import together
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event
+from schema.principal import Principal
 
-PROGRESS_SECONDS = 5.0
 PROGRESS_EVENTS = 10_000
 
 
@@ -64,12 +67,12 @@ class LiveSubscription:
         *,
         buffered: Bytes,
         recorder: Recorder,
-        encode: Callable[[Cursor], str],
+        sign: Sign,
         on_close: Callable[["LiveSubscription"], None],
     ) -> None:
         self.request = request
         self._recorder = recorder
-        self._encode = encode
+        self.sign = sign
         self._on_close = on_close
         self._feeds: list[Feed] = []
         self._buffer = buffer_for(request.overflow, request.buffer_bytes, buffered, self._drop)
@@ -81,10 +84,22 @@ class LiveSubscription:
         self._error: EsbError | None = None
         self._closed = False
         self._wake = asyncio.Event()
+        self._outlet: Outlet | None = None
 
     def follow(self, feed: Feed) -> None:
         """Add a log, before the first step."""
         self._feeds.append(feed)
+
+    def send_to(self, outlet: Outlet) -> None:
+        """Send live events to the outlet from the first step on that finds nothing waiting, while the outlet takes
+        them; what it does not take comes by the next step. For requests with a shape.
+        """
+        self._outlet = outlet
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether `CaughtUp` was handed out."""
+        return self._caught_up
 
     @property
     def cursor(self) -> Cursor:
@@ -119,6 +134,7 @@ class LiveSubscription:
                 self._quiet_since = time.monotonic()
                 return items
             self._wake.clear()
+            self._go_direct()
             await self._wake.wait()
         raise StopAsyncIteration
 
@@ -139,11 +155,23 @@ class LiveSubscription:
 
     def drain(self) -> None:
         """End because the process shuts down."""
-        self.end(Draining(self._encode(self.cursor)))
+        for feed in self._feeds:
+            feed.come_back()
+        self.end(Draining(self.sign(self.cursor)))
+
+    def reauthorise(self, principal: Principal) -> None:
+        """Its caller has a new token: go on as begun, or end with FORBIDDEN and the cursor where it grants less."""
+        if not covers(principal, self.request):
+            for feed in self._feeds:
+                feed.come_back()
+            message = "the new token does not grant what this subscription reads; go on from the cursor"
+            self.end(EsbError(ErrorCode.FORBIDDEN, message, details={"cursor": self.sign(self.cursor)}))
 
     def pulse(self) -> None:
         """To be called about once a second: says `Progress` when nothing has matched for a while."""
-        if not self._buffer and time.monotonic() - self._quiet_since >= PROGRESS_SECONDS:
+        if self._buffer or (self._feeds and self._feeds[0].direct):
+            return
+        if time.monotonic() - self._quiet_since >= PROGRESS_SECONDS:
             self._progress_due = True
             self.wake()
 
@@ -156,9 +184,14 @@ class LiveSubscription:
         for event in events:
             if not self._buffer.put(Entry(feed, event)):
                 self._recorder.overflowed(self.request.overflow, 0)
-                self.end(SlowConsumer(self.request.buffer_bytes, self._encode(self.cursor)))
+                self.end(SlowConsumer(self.request.buffer_bytes, self.sign(self.cursor)))
                 return
         self.wake()
+
+    def _go_direct(self) -> None:
+        """With several logs nobody shares this subscription's cursors, so it stays with its own buffer."""
+        if self._outlet is not None and self._caught_up and len(self._feeds) == 1 and self._outlet.ready():
+            self._feeds[0].go_direct(self._outlet)
 
     def _drop(self, entry: Entry) -> None:
         entry.feed.drop(entry.event)

@@ -3,19 +3,25 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 from processors.live.backoff import Backoff
+from processors.live.group import Group
 from processors.live.head import FreshHead
-from processors.live.matcher import Listener, Matcher
+from processors.live.items import Delivered
+from processors.live.matcher import Follower, Matcher
+from processors.live.ports import Recorder
 from processors.live.ring import Ring
+from processors.live.shape import Sign
 from processors.live.source import Source
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
-from schema.event import Event
 from store.log.port import Batch
 
 TURN_EVENTS = 64
+_SIGNED = 1024
 
 _log = logging.getLogger(__name__)
 
@@ -23,17 +29,18 @@ _log = logging.getLogger(__name__)
 class Tailer:
     """Begins at the head its first subscriber saw and then follows the log through every failure of it.
 
-    `ring` holds its newest events; `users` counts the subscriptions that hold on to it.
+    `ring` holds its newest events; `users` counts the subscriptions that hold on to it; `sign` writes its places.
     """
 
-    def __init__(self, source: Source, ring_bytes: int) -> None:
+    def __init__(self, source: Source, ring_bytes: int, sign: Sign, recorder: Recorder) -> None:
         self.source = source
+        self.sign: Sign = lru_cache(maxsize=_SIGNED)(sign)
         self.users = 0
         self.idle_since = 0.0
         self._ring_bytes = ring_bytes
         self._ring: Ring | None = None
         self._head = FreshHead(source.log)
-        self._matcher = Matcher()
+        self._matcher = Matcher(self.sign, recorder)
         self._task: asyncio.Task[None] | None = None
         self._error: EsbError | None = None
 
@@ -60,15 +67,20 @@ class Tailer:
             self._task = asyncio.create_task(self._follow(), name=f"live-tailer-{self.source.key}")
         return head
 
-    def attach(self, listener: Listener) -> None:
+    def attach(self, follower: Follower) -> Group:
         """Hand over every event after `ring.place` as it is now. Raises what ended the following, if it has ended."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        self._matcher.add(listener)
+        return self._matcher.add(follower)
 
-    def detach(self, listener: Listener) -> None:
+    def detach(self, follower: Follower) -> None:
         """Hand over nothing more."""
-        self._matcher.remove(listener)
+        self._matcher.remove(follower)
+
+    def pulse(self) -> None:
+        """To be called about once a second: direct subscribers are told of progress."""
+        if self._ring is not None:
+            self._matcher.pulse(time.monotonic(), self._ring.place)
 
     async def stop(self) -> None:
         """Cancel and await what runs. May be called twice."""
@@ -109,23 +121,24 @@ class Tailer:
     async def _take(self, batch: Batch) -> None:
         """Hand a batch out in turns: the loop must come to others between them."""
         track, place = self.source.track, self.ring.place
-        turn: list[Event] = []
+        turn: list[Delivered] = []
         for event in batch.events:
             if track.passed(place, event):
                 continue  # what the log repeats was handed out already
             place = track.after(place, event)
-            turn.append(event)
+            turn.append(Delivered(event, place))
             if len(turn) == TURN_EVENTS:
                 self._hand_out(turn, place)
                 turn = []
                 await asyncio.sleep(0)
         self._hand_out(turn, track.join(place, batch.cursor))
 
-    def _hand_out(self, events: Sequence[Event], place: Cursor) -> None:
+    def _hand_out(self, items: Sequence[Delivered], place: Cursor) -> None:
         """Without a pause inside: whoever attaches sees either all of these events in the ring or none."""
-        self.ring.append(events, place)
-        for listener, wanted in self._matcher.match(events):
-            listener.push(wanted)
+        before = self.ring.place
+        self.ring.append([item.event for item in items], place)
+        for group, wanted in self._matcher.match(items):
+            group.push(wanted, before)
 
     def _end(self, error: EsbError) -> None:
         self._error = error

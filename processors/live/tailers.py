@@ -3,6 +3,8 @@
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+from processors.live.ports import Recorder
+from processors.live.shape import Sign
 from processors.live.source import Source
 from processors.live.tailer import Tailer
 
@@ -12,8 +14,9 @@ LINGER_SECONDS = 30.0
 class Tailers:
     """Shares tailers by source key."""
 
-    def __init__(self, ring_bytes: int, *, linger_seconds: float = LINGER_SECONDS) -> None:
+    def __init__(self, ring_bytes: int, recorder: Recorder, *, linger_seconds: float = LINGER_SECONDS) -> None:
         self._ring_bytes = ring_bytes
+        self._recorder = recorder
         self._linger = linger_seconds
         self._tailers: dict[str, Tailer] = {}
 
@@ -27,13 +30,13 @@ class Tailers:
         """The tailer in use, if there is one."""
         return self._tailers.get(key)
 
-    async def acquire(self, key: str, make: Callable[[], Awaitable[Source]]) -> Tailer:
-        """The tailer of a log, held until `release`."""
+    async def acquire(self, key: str, make: Callable[[], Awaitable[Source]], sign: Sign) -> Tailer:
+        """The tailer of a log, held until `release`. `sign` writes places for the log's tenant."""
         tailer = self._tailers.get(key)
         if tailer is None:
             source = await make()
             # Another subscriber may have made it meanwhile: two tailers of one log would share no ring.
-            tailer = self._tailers.setdefault(key, Tailer(source, self._ring_bytes))
+            tailer = self._tailers.setdefault(key, Tailer(source, self._ring_bytes, sign, self._recorder))
         tailer.users += 1
         return tailer
 

@@ -89,8 +89,8 @@ def both(query: str, item: Any) -> None:
     operation = found(query)
     if operation is None:
         return
-    assert operation.items is not None
-    ours = json.loads(operation.items(item))
+    assert operation.subscription is not None
+    ours = json.loads(operation.subscription.shape.encode(item))
     theirs = by_graphql_core(operation, item)
     assert ours == theirs
     assert json.dumps(ours) == json.dumps(theirs), "in another order"
@@ -148,4 +148,4 @@ def test_what_is_not_plain_is_left_to_graphql_core() -> None:
     ):
         operation = found(f"subscription {{ events {{ {selection} }} }}")
         assert operation is not None, selection
-        assert operation.items is None, selection
+        assert operation.subscription is None, selection

@@ -9,6 +9,7 @@ import pytest
 
 from processors.live import past, subscription
 from processors.live.gates import LOG_READS
+from processors.live.index import index
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress, digest
 from processors.live.live import Live
 from processors.live.request import MIN_BUFFER_BYTES, Edge, Overflow
@@ -170,14 +171,14 @@ async def test_streams_the_principal_may_not_read_never_match_and_new_ones_it_ma
 async def test_a_filter_that_breaks_ends_only_its_own_subscriber(
     live: Live, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await live.subscribe(request()) as good, await live.subscribe(request()) as bad:
+    def broken(_: Event) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(index, "compile_normalised", lambda _: broken)
+    where = parse_filter({"expression": "event.payload.a + 1 == 2"})
+    async with await live.subscribe(request()) as good, await live.subscribe(request(where=where)) as bad:
         await anext(good)
         await anext(bad)
-
-        def broken(_: Event) -> bool:
-            raise ZeroDivisionError
-
-        monkeypatch.setattr(bad._feeds[0], "accepts", broken)
         live.on_commit(ledger.commit(1))
         with pytest.raises(EsbError) as caught:
             await anext(bad)

@@ -1,0 +1,192 @@
+"""Subscribers of one log who asked the same: what comes is made into messages once, and handed to each of them.
+
+A member is *direct* while nothing waits for it and its outlet takes messages at once: a turn costs it one call. All
+others take the events into their own buffers, where their overflow policy guards them (see `subscription`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from processors.live.items import Delivered, Item, Progress
+from processors.live.ports import Recorder
+from processors.live.ring import weight
+from processors.live.shape import Gather, Message, Shape, Sign
+from schema.cursor import Cursor
+from schema.errors import EsbError
+
+PROGRESS_SECONDS = 5.0
+GATHERED_BYTES = 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Turn:
+    """Consecutive messages on their way to all direct members of a group.
+
+    `before`: the place before the first of them. `shared`: what outlets made of them once, by keys of their own.
+    """
+
+    __slots__ = ("before", "items", "messages", "shared", "sign")
+
+    def __init__(self, items: Sequence[Item], before: Cursor, messages: Sequence[Message], sign: Sign) -> None:
+        self.items = items
+        self.before = before
+        self.messages = messages
+        self.sign = sign
+        self.shared: dict[Hashable, Any] = {}
+
+
+class Outlet(Protocol):
+    """Where a subscriber's messages go without waiting."""
+
+    def ready(self) -> bool:
+        """Whether it takes messages now."""
+
+    def send(self, turn: Turn) -> bool:
+        """Take all messages of a turn; False: it takes none now. Never blocks."""
+
+
+class Member(Protocol):
+    """One subscriber's ear at one log."""
+
+    def push(self, items: Sequence[Delivered]) -> None:
+        """Take wanted events into its own buffer. Never blocks."""
+
+    def fall_back(self, turn: Turn) -> None:
+        """Its outlet did not take the turn: it is not direct any more, and takes these events into its buffer."""
+
+    def fail(self, error: EsbError) -> None:
+        """The log cannot be followed any more."""
+
+
+class Group:
+    """The members that share a query and a shape. Without a shape nobody is direct."""
+
+    def __init__(self, shape: Shape | None, gather: Gather, sign: Sign, recorder: Recorder) -> None:
+        self._shape = shape
+        self._gather = gather
+        self._sign = sign
+        self._recorder = recorder
+        self._buffered: dict[Member, None] = {}
+        self._direct: dict[Member, Outlet] = {}
+        self._gathered: list[Delivered] = []
+        self._gathered_bytes = 0
+        self._before: Cursor | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._quiet_since = time.monotonic()
+        self._said: Cursor | None = None
+
+    def __len__(self) -> int:
+        """Members."""
+        return len(self._buffered) + len(self._direct)
+
+    def add(self, member: Member) -> None:
+        """From the next event on; not direct yet."""
+        self._buffered[member] = None
+
+    def remove(self, member: Member) -> None:
+        """From now on; unknown ones are ignored."""
+        self._buffered.pop(member, None)
+        self._direct.pop(member, None)
+        if not self._direct:
+            self._forget()
+
+    def go_direct(self, member: Member, outlet: Outlet) -> None:
+        """Send what comes from now on to its outlet. The member has taken everything pushed so far."""
+        self._flush()  # what was gathered before is not for it
+        del self._buffered[member]
+        self._direct[member] = outlet
+
+    def come_back(self, member: Member) -> None:
+        """Let a direct member take events into its own buffer again; it has been sent everything until now."""
+        self._flush()
+        if self._direct.pop(member, self) is not self:
+            self._buffered[member] = None
+
+    def push(self, items: Sequence[Delivered], before: Cursor) -> None:
+        """Wanted events, consecutive in log order; `before` is a place before the first and after all pushed so far."""
+        for member in list(self._buffered):
+            member.push(items)
+        if not self._direct:
+            return
+        if not self._gather.max_wait_s:
+            for start in range(0, len(items), self._gather.max_events):
+                part = items[start : start + self._gather.max_events]
+                self._send(part, before)
+                before = part[-1].cursor
+            return
+        for item in items:
+            if self._before is None:
+                self._before = before
+                self._timer = asyncio.get_running_loop().call_later(self._gather.max_wait_s, self._flush)
+            self._gathered.append(item)
+            self._gathered_bytes += weight(item.event)
+            if len(self._gathered) >= self._gather.max_events or self._gathered_bytes >= GATHERED_BYTES:
+                self._flush()
+
+    def pulse(self, now: float, place: Cursor) -> None:
+        """To be called about once a second: says `Progress` after a quiet while. `place`: the tailer's."""
+        if self._direct and self._before is None and now - self._quiet_since >= PROGRESS_SECONDS:
+            self._quiet_since = now
+            if place != self._said:
+                self._send([Progress(place, datetime.now(UTC))], place)
+
+    def fail(self, error: EsbError) -> None:
+        """End every member."""
+        for member in [*self._buffered, *self._direct]:
+            member.fail(error)
+
+    def _flush(self) -> None:
+        items, before = self._gathered, self._before
+        self._forget()
+        if items and before is not None:
+            self._send(items, before)
+
+    def _forget(self) -> None:
+        self._gathered, self._gathered_bytes, self._before = [], 0, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _send(self, items: Sequence[Item], before: Cursor) -> None:
+        turn = self._turn(items, before)
+        if turn is None or not turn.messages:
+            return
+        self._quiet_since = time.monotonic()
+        self._said = items[-1].cursor
+        for member, outlet in list(self._direct.items()):
+            try:
+                taken = outlet.send(turn)
+            except Exception:
+                _log.exception("an outlet failed")
+                taken = False
+            if not taken:
+                self._fall_back(member, turn)
+        self._record(items)
+
+    def _turn(self, items: Sequence[Item], before: Cursor) -> Turn | None:
+        assert self._shape is not None
+        try:
+            return Turn(items, before, self._shape.messages(items, self._sign, caught_up=True), self._sign)
+        except Exception:
+            # Each member meets the same failure by itself, and tells its client of it.
+            _log.exception("a message could not be made")
+            turn = Turn(items, before, (), self._sign)
+            for member in list(self._direct):
+                self._fall_back(member, turn)
+            return None
+
+    def _fall_back(self, member: Member, turn: Turn) -> None:
+        self._direct.pop(member, None)
+        self._buffered[member] = None
+        member.fall_back(turn)
+
+    def _record(self, items: Sequence[Item]) -> None:
+        newest = items[-1]
+        if isinstance(newest, Delivered) and self._direct:
+            age = datetime.now(UTC) - newest.event.recorded_at
+            self._recorder.delivered(len(items) * len(self._direct), age.total_seconds())
