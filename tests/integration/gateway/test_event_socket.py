@@ -35,7 +35,9 @@ from processors.live.request import Edge, LiveRequest
 from processors.live.subscription import SlowConsumer
 from processors.readable import ReadableStreams
 from schema.cursor import Cursor, CursorCodec
+from schema.errors import ErrorCode, EsbError
 from schema.event import Envelope, Event, decode_body, encode_body
+from schema.principal import Action, Principal
 from schema.stream import Stream, StreamEngine
 
 CODEC = CursorCodec(b"c" * 32)
@@ -75,6 +77,12 @@ class Feed:
     def __init__(self) -> None:
         self.steps: asyncio.Queue[Sequence[Item] | Exception] = asyncio.Queue()
         self.closed = asyncio.Event()
+        self.callers: list[Principal] = []
+
+    def reauthorise(self, principal: Principal) -> None:
+        self.callers.append(principal)
+        if not principal.may(Action.READ, "orders"):
+            self.steps.put_nowait(EsbError(ErrorCode.FORBIDDEN, "no more", details={"cursor": "the-cursor"}))
 
     def __aiter__(self) -> "Feed":
         return self
@@ -254,6 +262,44 @@ async def test_a_socket_ends_with_its_token(running: Running) -> None:
     assert (code, time.monotonic() - began < 2) == (4403, True)
     assert "expired" in reason
     await asyncio.wait_for(running.edges.feed.closed.wait(), 3)
+
+
+async def test_a_fresh_token_in_band_keeps_it_open(running: Running) -> None:
+    async with running.connect(ttl=1.5) as client:
+        await client.send(json.dumps({"authorization": "Bearer " + ISSUER.issue("acme", ["reader"], 60)}))
+        answer = json.loads(await client.recv())
+        assert answer["authorized"] is True
+        assert datetime.fromisoformat(answer["expires_at"]).timestamp() > time.time() + 30
+        while time.time() < running.edges.requests[0].principal.expires_at + 1:  # noqa: ASYNC110 - the first one's end
+            await asyncio.sleep(0.05)
+        running.edges.feed.put(1)
+        assert json.loads(await client.recv())["event_id"] == "evt_1"
+    assert len(running.edges.feed.callers) == 1
+
+
+@pytest.mark.parametrize("authorization", ["Bearer x.y.z", "nonsense", "Bearer "])
+async def test_a_token_in_band_that_is_none_closes_with_4403(running: Running, authorization: str) -> None:
+    async with running.connect() as client:
+        await client.send(json.dumps({"authorization": authorization}))
+        assert (await closed(client))[0] == 4403
+
+
+async def test_a_token_in_band_of_somebody_else_closes_with_4403(running: Running) -> None:
+    for token in (ISSUER.issue("acme", ["reader"], 60, subject="bob"), ISSUER.issue("other", ["reader"], 60)):
+        async with running.connect() as client:
+            await client.send(json.dumps({"authorization": f"Bearer {token}"}))
+            assert (await closed(client))[0] == 4403
+    assert running.edges.feed.callers == []
+
+
+async def test_a_token_in_band_that_may_not_read_the_stream_ends_with_the_cursor(running: Running) -> None:
+    async with running.connect() as client:
+        await client.send(json.dumps({"authorization": "Bearer " + ISSUER.issue("acme", ["mine"], 60)}))
+        frames = [json.loads(await client.recv()), json.loads(await client.recv())]
+        frames.sort(key=lambda frame: "error" in frame)
+        assert frames[0]["authorized"] is True
+        assert frames[1]["error"]["details"] == {"cursor": "the-cursor"}
+        assert (await closed(client))[0] == 4403
 
 
 async def test_draining_closes_with_1012(running: Running) -> None:
