@@ -1,4 +1,4 @@
-"""Each protocol with its ecosystem's real client, as it comes: nothing here knows of resuming (see clients/typescript)."""
+"""Each protocol with its ecosystem's real client as it comes; what makes it resume has tests in clients/typescript."""
 
 import pytest
 
