@@ -53,6 +53,10 @@ class Ended(Exception):
 class Following(Protocol):
     """Iterates over messages; must be closed. Raises Ended, and Draining when the process goes away."""
 
+    @property
+    def place(self) -> Cursor:
+        """Where it begins; to be asked before the first step."""
+
     def sign(self, place: Cursor) -> str:
         """The place as a cursor of the caller's tenant."""
 
@@ -75,6 +79,11 @@ class Compiled:
         self.sign = live.sign
         self._plan = plan
         self._ready: deque[Message] = deque()
+
+    @property
+    def place(self) -> Cursor:
+        """See `Following.place`."""
+        return self.live.cursor
 
     def __aiter__(self) -> Self:
         return self
@@ -112,6 +121,12 @@ class Executed:
         self._executor = executor
         self._root = operation.node.selection_set.selections[0]
         self._context: Context = executor.context_value
+
+    @property
+    def place(self) -> Cursor:
+        """See `Following.place`."""
+        assert self._context.live is not None
+        return self._context.live.cursor
 
     def sign(self, place: Cursor) -> str:
         """The place as a cursor of the caller's tenant."""

@@ -72,6 +72,7 @@ class Socket:
         self._session: Session | None = None
         self._followings: set[Following] = set()
         self._with_cursors = False
+        self._with_progress = False
         self._clock = SendClock()
         self._loop = asyncio.get_running_loop()
         self._deadline: asyncio.Timeout | None = None
@@ -186,6 +187,7 @@ class Socket:
             raise _Close(CloseCode.FORBIDDEN, error.message) from None
         self._caller = Caller(principal, client_context(connection))
         self._with_cursors = said.cursors
+        self._with_progress = said.progress
         logs.tenant.set(principal.tenant)
         assert self._deadline is not None
         self._deadline.reschedule(None)
@@ -260,6 +262,8 @@ class Socket:
                 try:
                     if self._caller is not None and self._caller.principal is not caller.principal:
                         following.reauthorise(self._caller.principal)  # the token changed while it began
+                    if self._with_progress:
+                        await self._send(protocol.progress_of(quoted, following.sign(following.place)))
                     await self._pass_on(operation_id, quoted, following)
                 finally:
                     self._followings.discard(following)

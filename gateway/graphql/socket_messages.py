@@ -32,11 +32,14 @@ class Message(msgspec.Struct):
 
 
 class InitPayload(msgspec.Struct):
-    """`connection_init`: the token, where a browser cannot set headers; `cursors`: put one beside every `next`."""
+    """`connection_init`: the token, where a browser cannot set headers; `cursors`: put one beside every `next`;
+    `progress`: say by `ping` where a subscription begins, so that it is known before the first `next`.
+    """
 
     authorization: str | None = None
     Authorization: str | None = None
     cursors: bool = False
+    progress: bool = False
 
 
 message_decoder = msgspec.json.Decoder(Message)
@@ -60,6 +63,11 @@ def renewed_pong(authorized: bool, *, expires_at: datetime | None = None, retry_
     elif retry_after_ms is not None:
         said["retryAfterMs"] = retry_after_ms
     return b'{"type":"pong","payload":' + _encoder.encode(said) + b"}"
+
+
+def progress_of(quoted_id: bytes, cursor: str) -> bytes:
+    """A ping that says where an operation stands. Every client answers pings, and those that know look into them."""
+    return b'{"type":"ping","payload":{"cursors":{' + quoted_id + b':"' + cursor.encode() + b'"}}}'
 
 
 def next_of(quoted_id: bytes, response: bytes) -> bytes:
