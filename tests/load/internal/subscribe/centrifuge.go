@@ -58,15 +58,22 @@ func (c centrifuge) take(conn *socket.Conn, message []byte, now time.Time) error
 		} else {
 			reply, message, _ = bytes.Cut(message, []byte("\n"))
 		}
-		if c.protobuf && len(reply) == 0 {
-			return conn.WriteBinary([]byte{0})
-		}
-		if len(reply) == 2 {
-			return conn.Write([]byte("{}"))
+		if ping := c.protobuf && len(reply) == 0 || !c.protobuf && len(reply) == 2; ping {
+			if err := c.pong(conn); err != nil {
+				return err
+			}
+			continue // more may follow in the same frame
 		}
 		c.event(0, reply, now) // every socket of this peer has one channel
 	}
 	return nil
+}
+
+func (c centrifuge) pong(conn *socket.Conn) error {
+	if c.protobuf {
+		return conn.WriteBinary([]byte{0})
+	}
+	return conn.Write([]byte("{}"))
 }
 
 func (c centrifuge) send(conn *socket.Conn, command *protocol.Command) error {
