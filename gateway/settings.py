@@ -156,6 +156,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class TrustMode(StrEnum):
+    """What happens to GraphQL documents that are not listed as trusted."""
+
+    STRICT = "strict"
+    PERMISSIVE = "permissive"
+
+
 class Settings(BaseSettings):
     """Everything an installation can set. Frozen: writing to it raises."""
 
@@ -166,6 +173,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64, description="processes that serve the port as one")
     data_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
         default=Path(".esb"), validate_default=True, description="where the embedded PostgreSQL rests"
     )
@@ -189,6 +197,13 @@ class Settings(BaseSettings):
     )
     hosts: Words = Field(default=("*",), description="Host headers that are answered; *.example.com is understood")
     proxies: Words = Field(default=(), description="addresses of proxies whose X-Forwarded-* headers are believed")
+
+    trusted_documents: Path | None = Field(
+        default=None, description="manifest of the GraphQL documents that clients were built with"
+    )
+    trusted_documents_mode: TrustMode = Field(
+        default=TrustMode.STRICT, description="strict: no other document is run; permissive: others are told in the log"
+    )
 
     limits: Limits = Limits()
     secrets: Secrets = Secrets()

@@ -20,6 +20,7 @@ from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
+from gateway.graphql.trusted import TrustedDocuments, read_manifest
 from gateway.probes import Check, Readiness
 from gateway.rest.guard import Guard
 from gateway.rest.publishing import PublishingApi
@@ -28,7 +29,7 @@ from gateway.rest.routing import RoutingApi
 from gateway.rest.stream_ids import StreamIds
 from gateway.rest.streams import StreamApi
 from gateway.rest.tickets import TicketApi
-from gateway.settings import Settings
+from gateway.settings import Settings, TrustMode
 from gateway.telemetry import Metrics, Tracing
 from gateway.ws.events import EventSocket
 from processors.admission.admission import Admission
@@ -102,8 +103,11 @@ class CommitListeners:
 
 
 @asynccontextmanager
-async def build(settings: Settings) -> AsyncIterator[Gateway]:
-    """Everything a gateway needs, started; stopped when the block ends. Raises EsbError for what cannot be reached."""
+async def build(settings: Settings, scraped: Callable[[Metrics], Scraped] | None = None) -> AsyncIterator[Gateway]:
+    """Everything a gateway needs, started; stopped when the block ends. Raises EsbError for what cannot be reached.
+
+    `scraped`: what /metrics answers, made of this process's metrics, which are it where nothing is given.
+    """
     async with AsyncExitStack() as stack:
         store = await _store(settings, stack)
         metrics = Metrics()
@@ -168,7 +172,7 @@ def _signals(settings: Settings, dsn: str) -> Signals:
         from store.signals.redis import redis_signals
 
         return redis_signals(settings.redis_url)
-    if settings.postgres_url:
+    if settings.postgres_url or settings.workers > 1:
         from store.signals.postgres import postgres_signals
 
         return postgres_signals(dsn)
@@ -257,6 +261,7 @@ async def _edge(
         drain=drain,
         sessions=sessions,
         connection_limits=ConnectionLimits.of(limits),
+        trusted=_trusted(settings),
     )
     await _run(graphql, stack)
     socket = EventSocket(
@@ -296,6 +301,12 @@ async def _revocations(settings: Settings, store: _Store, stack: AsyncExitStack)
     store.signals.listen(revocations.on_signal, own=False)
     await _run(revocations, stack)
     return revocations
+
+
+def _trusted(settings: Settings) -> TrustedDocuments | None:
+    if settings.trusted_documents is None:
+        return None
+    return read_manifest(settings.trusted_documents, strict=settings.trusted_documents_mode is TrustMode.STRICT)
 
 
 def _live_limits(settings: Settings) -> LiveLimits:

@@ -19,6 +19,7 @@ from gateway.graphql.page import Page
 from gateway.graphql.reservations import Reservations
 from gateway.graphql.socket import Socket
 from gateway.graphql.socket_door import SocketDoor
+from gateway.graphql.trusted import TrustedDocuments
 from gateway.telemetry.tracing import Tracing
 from resolvers.context import Services
 from resolvers.schema import graphql_schema
@@ -42,9 +43,10 @@ class GraphQLEndpoint:
         sessions: Sessions,
         operation_limits: OperationLimits | None = None,
         connection_limits: ConnectionLimits | None = None,
+        trusted: TrustedDocuments | None = None,
     ) -> None:
         limits = operation_limits or OperationLimits()
-        self._operations = Operations(graphql_schema(), services, limits)
+        self._operations = Operations(graphql_schema(), services, limits, trusted)
         self._connections = Connections(connection_limits or ConnectionLimits(), drain, sessions)
         self._reservations = Reservations(self._operations, self._connections)
         self._door = SocketDoor(authenticator, credentials, origins)

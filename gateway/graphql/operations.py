@@ -11,6 +11,7 @@ from graphql.execution import create_source_event_stream
 from graphql.execution.executor import Executor
 from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 
+from gateway.graphql.asked import AskedDocuments
 from gateway.graphql.compiled import Unfit
 from gateway.graphql.documents import DocumentErrors, Documents, Operation
 from gateway.graphql.errors import formatted, formatted_all, formatted_refusal
@@ -19,6 +20,7 @@ from gateway.graphql.limits import OperationLimits
 from gateway.graphql.publish_plan import Publish, PublishPlan
 from gateway.graphql.request import GraphQLRequest, decode_variables
 from gateway.graphql.subscription_plan import PreparedSubscriptions, SubscriptionPlan
+from gateway.graphql.trusted import TrustedDocuments
 from gateway.telemetry.logs import current_request_id
 from resolvers.context import Context, Services
 from resolvers.subscription import subscribe
@@ -46,19 +48,26 @@ class Answer(NamedTuple):
 
 
 class Operations:
-    """Runs requests of authenticated callers. One instance a process."""
+    """Runs requests of authenticated callers. One instance a process. `trusted`: documents that may be asked for by id,
+    and in strict mode the only ones that are run."""
 
-    def __init__(self, schema: GraphQLSchema, services: Services, limits: OperationLimits) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        services: Services,
+        limits: OperationLimits,
+        trusted: TrustedDocuments | None = None,
+    ) -> None:
         self._schema = schema
         self._services = services
         self._limits = limits
-        self._documents = Documents(schema, limits)
+        self._documents = AskedDocuments(Documents(schema, limits), trusted)
         self._prepared = PreparedSubscriptions()
 
     def find(self, request: GraphQLRequest) -> Operation | Answer:
         """The operation a request names, or the answer that says why there is none."""
         try:
-            return self._documents.get(request.document).operation(request.operation_name)
+            return self._documents.get(request).operation(request.operation_name)
         except DocumentErrors as error:
             return _refusal(formatted_all(error.errors))
         except EsbError as error:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schema.errors import ErrorCode, EsbError, bad_input
+from schema.errors import bad_input
 
 _NOTHING = msgspec.Raw(b"null")
 
@@ -14,9 +14,10 @@ class Resume(msgspec.Struct):
 
 
 class PersistedQuery(msgspec.Struct, rename={"sha256_hash": "sha256Hash"}):
-    """A client that would rather send a hash than the document."""
+    """A client that would rather send the SHA-256 of a document, in lower-case hexadecimal, than the document."""
 
     sha256_hash: str
+    version: int = 1
 
 
 class Extensions(msgspec.Struct, rename={"persisted_query": "persistedQuery", "operation_id": "operationId"}):
@@ -28,21 +29,30 @@ class Extensions(msgspec.Struct, rename={"persisted_query": "persistedQuery", "o
     operation_id: str | None = None
 
 
-class GraphQLRequest(msgspec.Struct, rename={"operation_name": "operationName"}):
-    """One request (GraphQL over HTTP, "Request Parameters"). `variables`: a JSON object or null, not decoded yet."""
+class GraphQLRequest(msgspec.Struct, rename={"operation_name": "operationName", "document_id": "documentId"}):
+    """One request (GraphQL over HTTP, "Request Parameters" and "Persisted Documents"). `variables`: a JSON object or
+    null, not decoded yet."""
 
     query: str | None = None
     operation_name: str | None = None
     variables: msgspec.Raw = _NOTHING
     extensions: Extensions | None = None
+    document_id: str | None = None
+
+    @property
+    def persisted(self) -> PersistedQuery | None:
+        """What it says of hashes."""
+        return self.extensions.persisted_query if self.extensions is not None else None
 
     @property
     def document(self) -> str:
-        """The document's text; raises BAD_INPUT where there is none."""
+        """What names the document: its text, else its id or its hash; raises BAD_INPUT where nothing does."""
         if self.query is not None:
             return self.query
-        if self.extensions is not None and self.extensions.persisted_query is not None:
-            raise EsbError(ErrorCode.PERSISTED_QUERY_NOT_FOUND, "send the document itself")
+        if self.document_id is not None:
+            return self.document_id
+        if self.persisted is not None:
+            return self.persisted.sha256_hash
         raise bad_input("a request needs a query")
 
     @property
@@ -83,7 +93,11 @@ def request_from_query(parameters: dict[str, str]) -> GraphQLRequest:
     if not variables.startswith((b"{", b"null")):
         raise bad_input("variables must be a JSON object")
     return GraphQLRequest(
-        parameters.get("query"), parameters.get("operationName") or None, msgspec.Raw(variables), extensions
+        parameters.get("query"),
+        parameters.get("operationName") or None,
+        msgspec.Raw(variables),
+        extensions,
+        parameters.get("documentId"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Queries made up from the schema: any field, argument, alias, fragment and directive, with variables right and wrong."""
+"""Queries made up from the schema: any field, argument, alias, fragment and directive; variables right and wrong."""
 
 from typing import Any
 
@@ -118,7 +118,9 @@ class Written:
         values = _VALUES[kind]
         if self.draw(st.integers(0, 9)):
             # mostly right: the first values of each list are
-            self.variables[name] = values[self.draw(st.integers(0, 2 if self.draw(st.integers(0, 9)) else len(values) - 1))]
+            self.variables[name] = values[
+                self.draw(st.integers(0, 2 if self.draw(st.integers(0, 9)) else len(values) - 1))
+            ]
         return f"${name}"
 
     def _directive(self) -> str:

@@ -157,9 +157,3 @@ async def test_an_operation_that_may_return_too_much_is_refused(world: World) ->
     assert (await world.ask(query, {"n": 3}))["extensions"]["cost"] == 16
 
 
-async def test_a_client_that_sends_hashes_is_asked_for_the_document(world: World) -> None:
-    body = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}}
-    answer = await post(world, json.dumps(body).encode())
-    assert answer.json()["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
-    whole = await post(world, json.dumps(body | {"query": "{ __typename }"}).encode())
-    assert whole.json()["data"] == {"__typename": "Query"}
