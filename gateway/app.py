@@ -15,12 +15,11 @@ from starlette.websockets import WebSocket
 
 from gateway.auth.origins import Origins
 from gateway.drain import Drain
-from gateway.probes import Readiness, probe_routes
+from gateway.probes import Readiness, Scraped, probe_routes
 from gateway.problems import problem
 from gateway.request_context import RequestContext
 from gateway.rest.guard import Guard, esb_error, http_exception
 from gateway.rest.openapi import openapi_route
-from gateway.telemetry.metrics import Metrics
 from gateway.ws.events import EventSocket
 from schema.errors import ErrorCode, EsbError
 
@@ -41,7 +40,7 @@ class Gateway:
     guard: Guard
     origins: Origins
     readiness: Readiness
-    metrics: Metrics
+    metrics: Scraped
     drain: Drain
     hosts: Sequence[str] = ("*",)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,6 +19,13 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
         self._drain = drain
+        self.on_serving: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        if self.on_serving is not None and not self.should_exit:
+            self.on_serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, close WebSockets with 1012, let requests in flight finish (see gateway.drain)."""
@@ -31,13 +38,19 @@ class Server(uvicorn.Server):
         yield
 
 
-def listening(settings: Settings) -> socket.socket:
-    """A socket bound to the configured address; raises OSError when that is taken."""
+def listening(settings: Settings, port: int | None = None, *, shared: bool = False) -> socket.socket:
+    """A socket bound to the configured address; raises OSError when that is taken.
+
+    `port`: instead of the configured one. `shared`: others of this user may bind it too, and the kernel spreads
+    connections over all that listen (SO_REUSEPORT).
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((settings.host, settings.port if port is None else port))
         listener.setblocking(False)
     except BaseException:
         listener.close()

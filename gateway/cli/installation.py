@@ -14,6 +14,9 @@ from gateway.cli.process import FAILED, err, instant_of, print_json, run, settin
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that serve the port as one.", show_default="1")
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
     dev: Annotated[
@@ -23,7 +26,8 @@ def serve(
     """Run the gateway. Without ESB_POSTGRES_URL it brings its own PostgreSQL."""
     from gateway.serve import serve as run_gateway
 
-    raise typer.Exit(run_gateway(settings_of(config, host=host, port=port, data_dir=data_dir, dev=dev)))
+    settings = settings_of(config, host=host, port=port, workers=workers, data_dir=data_dir, dev=dev)
+    raise typer.Exit(run_gateway(settings))
 
 
 def token(

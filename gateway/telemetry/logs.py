@@ -13,6 +13,7 @@ from gateway.settings import LogFormat
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 tenant: ContextVar[str | None] = ContextVar("tenant", default=None)
+worker: ContextVar[int | None] = ContextVar("worker", default=None)
 
 
 def current_request_id() -> str | None:
@@ -67,8 +68,8 @@ def _rendering(log_format: LogFormat) -> list[Processor]:
 
 
 def _with_request(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for name, variable in (("request_id", request_id), ("tenant", tenant)):
-        value = variable.get()
+    for name, variable in (("worker", worker), ("request_id", request_id), ("tenant", tenant)):
+        value: object = variable.get()
         if value is not None:
             line.setdefault(name, value)
     return line

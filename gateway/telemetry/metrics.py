@@ -95,6 +95,10 @@ class Metrics:
         """Everything in Prometheus's text format."""
         return generate_latest(self.registry)
 
+    async def scraped(self) -> bytes:
+        """The same, for who may also be answered by all workers of a gateway (gateway.telemetry.siblings)."""
+        return self.exposition()
+
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], registry=self.registry)
 

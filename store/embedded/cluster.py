@@ -34,7 +34,7 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "port": str(PORT),
-    "max_connections": "80",
+    "max_connections": "300",  # ten workers' worth: one has at most thirty; a place nobody takes costs a few KB
     "shared_buffers": "96MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
