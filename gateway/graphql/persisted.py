@@ -2,8 +2,8 @@
 www.apollographql.com/docs/apollo-server/performance/apq).
 
 What is kept serves every tenant, since a hash can mean one text only. New hashes have a quarter of the space and push
-out one another; only one that was asked for is kept with those in use. So nobody who sends ever new documents takes away
-what others use. Each process keeps its own: a hash it does not know costs the client one more round trip.
+out one another; only one that was asked for is kept with those in use. So nobody who sends ever new documents takes
+away what others use. Each process keeps its own: a hash it does not know costs the client one more round trip.
 """
 
 from collections import OrderedDict
