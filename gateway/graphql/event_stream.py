@@ -9,7 +9,7 @@ without `complete` is one to come back to.
 
 import msgspec
 
-from gateway.graphql.messages import Message
+from gateway.graphql.messages import Begun, Message
 from schema.errors import EsbError
 
 EVENT_STREAM = "text/event-stream"
@@ -34,6 +34,10 @@ class EventStream:
 
     def __init__(self, *, with_cursors: bool = False) -> None:
         self._with_cursors = with_cursors
+
+    def begun(self, said: Begun) -> bytes:
+        """An `id:` without an event: a browser that connects again before there was any goes on from here."""
+        return b"id: " + said.cursor.encode() + b"\n\n"
 
     def message(self, said: Message) -> bytes:
         """A response as one event."""

@@ -12,6 +12,12 @@ from gateway.graphql.request import GraphQLRequest
 from schema.errors import EsbError
 
 
+class Begun(NamedTuple):
+    """A subscription is live: it goes on after `cursor`, known before there is any message."""
+
+    cursor: str
+
+
 class Message(NamedTuple):
     """One GraphQL response. `resumable`: the same with `extensions.cursor`, where a subscription goes on after it by
     `cursor`. `failure`: the errors a subscription ended by."""
@@ -28,7 +34,7 @@ async def messages(
     found: Operation | Answer,
     request: GraphQLRequest,
     caller: Caller,
-) -> AsyncGenerator[Message, None]:
+) -> AsyncGenerator[Begun | Message, None]:
     """Everything an operation says, to its end. Must be closed. Raises Draining when the process goes away."""
     if not isinstance(found, Operation):
         yield _whole(found)
@@ -48,6 +54,7 @@ async def messages(
             yield _whole(following)
             return
         async with contextlib.aclosing(following):
+            yield Begun(following.sign(following.place))
             try:
                 async for said in following:
                     cursor = following.sign(said.place)

@@ -9,7 +9,7 @@ ends the subscription from outside is said as a transport error, without a paylo
 import msgspec
 
 from gateway.graphql.errors import formatted_refusal
-from gateway.graphql.messages import Message
+from gateway.graphql.messages import Begun, Message
 from schema.errors import EsbError
 
 MULTIPART = "multipart/mixed"
@@ -38,6 +38,10 @@ class Multipart:
     heartbeat = _part(b"{}")
     opening = _DELIMITER
     closing = b"--\r\n"
+
+    def begun(self, _said: Begun) -> bytes:
+        """Nothing: clients would take any part but a heartbeat for a result."""
+        return b""
 
     def message(self, said: Message) -> bytes:
         """A response as one part."""

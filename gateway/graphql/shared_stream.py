@@ -16,7 +16,7 @@ from gateway.graphql.connections import Connections
 from gateway.graphql.documents import Operation
 from gateway.graphql.event_stream import EVENT_STREAM_HEADERS, HEARTBEAT, OPENING, complete_of, next_of
 from gateway.graphql.held_open import HeldOpen
-from gateway.graphql.messages import messages
+from gateway.graphql.messages import Message, messages
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.request import GraphQLRequest
 from gateway.problems import internal
@@ -116,8 +116,9 @@ class SharedStream:
         try:
             said = messages(self._operations, self._connections, *asked)
             async with contextlib.aclosing(said):
-                async for message in said:
-                    await self._held.write(next_of(operation_id, message))
+                async for each in said:
+                    if isinstance(each, Message):
+                        await self._held.write(next_of(operation_id, each))
             await self._held.write(complete_of(operation_id))
         except OSError:
             pass  # the stream went away meanwhile

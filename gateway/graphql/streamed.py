@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.graphql.connections import Connections
 from gateway.graphql.documents import Operation
 from gateway.graphql.held_open import Headers, HeldOpen
-from gateway.graphql.messages import Message, messages
+from gateway.graphql.messages import Begun, Message, messages
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.request import GraphQLRequest
 from schema.errors import EsbError
@@ -32,6 +32,9 @@ class Format(Protocol):
     @property
     def closing(self) -> bytes:
         """What says that the operation came to its own end."""
+
+    def begun(self, said: Begun, /) -> bytes:
+        """A subscription has begun; may be nothing."""
 
     def message(self, said: Message, /) -> bytes:
         """One message."""
@@ -72,8 +75,10 @@ class Streamed:
             await held.write(form.opening)
             said = messages(self._operations, self._connections, found, request, caller)
             async with contextlib.aclosing(said):
-                async for message in said:
-                    await held.write(form.message(message))
+                async for each in said:
+                    body = form.begun(each) if isinstance(each, Begun) else form.message(each)
+                    if body:
+                        await held.write(body)
 
         reason = await held.serve(work)
         await held.finish(form.closing if reason is None else form.farewell(reason))

@@ -77,9 +77,11 @@ def test_a_method_that_is_not_there(api: Api, method: str, path: str, allowed: s
     assert allowed in answer.headers["allow"]
 
 
-def test_graphql_is_asked_by_get_and_post_only(api: Api) -> None:
-    answer = api.http.put("/graphql", content=QUERY)
-    assert (answer.status_code, graphql_error(answer), answer.headers["allow"]) == (405, "BAD_INPUT", "GET, POST")
+def test_graphql_knows_four_methods(api: Api) -> None:
+    answer = api.http.patch("/graphql", content=QUERY)
+    assert (answer.status_code, graphql_error(answer)) == (405, "BAD_INPUT")
+    assert answer.headers["allow"] == "GET, POST, PUT, DELETE"
+    assert graphql_error(api.http.delete("/graphql")) == "NOT_FOUND"
     mutation = api.http.get("/graphql", params={"query": 'mutation{deleteRoute(id:"x"){route{name}}}'})
     assert (mutation.status_code, graphql_error(mutation)) == (405, "BAD_INPUT")
 

@@ -47,7 +47,7 @@ async def messages(response: httpx.Response) -> AsyncIterator[dict[str, str]]:
         if line:
             fields[name] = value.removeprefix(" ")
             continue
-        if fields.keys() != {"retry"}:
+        if fields.keys() not in ({"retry"}, {"id"}):
             yield fields
         fields = {}
 
@@ -62,6 +62,35 @@ async def test_each_message_has_its_cursor_as_id_and_the_last_one_resumes(world:
         async with stream(world, get=get, init={"last-event-id": first["id"]}) as heard:
             assert json.loads((await anext(heard))["data"])["data"]["events"]["position"] == 2
     await world.idle()
+
+
+async def test_what_is_published_before_a_quiet_stream_connects_again_is_not_lost(world: World) -> None:
+    """A browser keeps an `id:` that stands alone (html.spec.whatwg.org, "dispatch the event", first step)."""
+    said = {"query": LIVE, "variables": {"f": {"live": True}}}
+    headers = {"accept": "text/event-stream"}
+    async with world.http() as client:
+        async with client.stream("POST", "/graphql", json=said, headers=headers) as response:
+            place = ""
+            async for line in response.aiter_lines():
+                if line.startswith("id: "):
+                    place = line.removeprefix("id: ")
+                    break
+    await world.publish(1)
+    async with stream(world, variables={"f": {"live": True}}, init={"last-event-id": place}) as heard:
+        assert json.loads((await anext(heard))["data"])["data"]["events"]["position"] == 1
+
+
+async def test_clients_that_see_no_ids_ask_for_cursors_by_naming_resume(world: World) -> None:
+    await world.publish(1)
+    said = {"query": LIVE, "variables": {"f": BEGINNING}}
+    async with world.http() as client:
+        for extensions in ({"resume": {}}, None):
+            asked = said | {"extensions": extensions}
+            headers = {"accept": "text/event-stream"}
+            async with client.stream("POST", "/graphql", json=asked, headers=headers) as response:
+                event = await anext(messages(response))
+                data = json.loads(event["data"])
+            assert data.get("extensions") == ({"cursor": event["id"]} if extensions else None)
 
 
 async def test_a_stream_goes_on_with_what_is_published(world: World) -> None:
