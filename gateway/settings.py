@@ -174,7 +174,6 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64, description="processes that serve the port as one")
-    workers: int = Field(default=1, ge=1, le=64, description="processes that serve the port as one")
     data_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
         default=Path(".esb"), validate_default=True, description="where the embedded PostgreSQL rests"
     )

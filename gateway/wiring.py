@@ -103,11 +103,8 @@ class CommitListeners:
 
 
 @asynccontextmanager
-async def build(settings: Settings, scraped: Callable[[Metrics], Scraped] | None = None) -> AsyncIterator[Gateway]:
-    """Everything a gateway needs, started; stopped when the block ends. Raises EsbError for what cannot be reached.
-
-    `scraped`: what /metrics answers, made of this process's metrics, which are it where nothing is given.
-    """
+async def build(settings: Settings) -> AsyncIterator[Gateway]:
+    """Everything a gateway needs, started; stopped when the block ends. Raises EsbError for what cannot be reached."""
     async with AsyncExitStack() as stack:
         store = await _store(settings, stack)
         metrics = Metrics()
