@@ -17,12 +17,16 @@ describe('a subscription goes on', () => {
   let closed: number[];
   let connections: number;
 
-  async function follow(options: Partial<ResumingClientOptions>, query = LIVE): Promise<void> {
+  function begin(options: Partial<ResumingClientOptions>, query = LIVE): void {
     const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
     client = createResumingClient({ url: proxy.url('ws'), webSocketImpl: WebSocket, retryWait: soon, ...options });
     client.on('closed', (event) => closed.push((event as CloseEvent).code));
     client.on('connected', () => connections++);
     follower = withGraphql(client, query);
+  }
+
+  async function follow(options: Partial<ResumingClientOptions>, query = LIVE): Promise<void> {
+    begin(options, query);
     await until('it to be live', () => follower.marks.includes('user.first'), () => tenant.mark('user.first'));
   }
 
@@ -44,6 +48,17 @@ describe('a subscription goes on', () => {
     follower.stop();
     await client.dispose();
     await proxy.close();
+  });
+
+  it('from where it began, when it is cut off before the first result', async () => {
+    let begun = false;
+    begin({ token: await tenant.token(3600), on: { ping: (received) => (begun ||= received) } });
+    await until('the place it begins at', () => begun);
+    proxy.down();
+    await tenant.publish(3);
+    proxy.up();
+    await nothingLost();
+    assert.equal(follower.numbers.length, 3);
   });
 
   it('on the same socket while its tokens are renewed', async () => {
@@ -114,6 +129,8 @@ describe('a subscription goes on', () => {
     proxy.freeze();
     await tenant.publish(3);
     await until('another connection', () => connections > 1);
+    proxy.thaw(); // what waited in the old connection arrives after all, and ends it
+    await until('the old connection to be over', () => proxy.open === 1);
     await nothingLost();
   });
 

@@ -5,6 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
+  held: boolean;
 }
 
 export class Proxy {
@@ -12,7 +13,6 @@ export class Proxy {
   readonly #server = createServer((client) => this.#accept(client));
   readonly #target: URL;
   #down = false;
-  #held = false;
   /** Connections that were let through. */
   accepted = 0;
 
@@ -29,6 +29,11 @@ export class Proxy {
 
   url(scheme: 'ws' | 'http'): string {
     return `${scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}/graphql`;
+  }
+
+  /** Connections that are open. */
+  get open(): number {
+    return this.#pairs.size;
   }
 
   /** Reset every connection, as a failing router does: no close frame, no FIN. */
@@ -50,24 +55,30 @@ export class Proxy {
     this.#down = false;
   }
 
-  /** Read nothing more of what the gateway sends, on connections there are. */
+  /** Read nothing more of what the gateway sends, on connections there are, until `release`. */
   hold(): void {
-    this.#held = true;
-    for (const { server } of this.#pairs) server.pause();
+    for (const pair of this.#pairs) {
+      pair.held = true;
+      pair.server.pause();
+    }
   }
 
   release(): void {
-    this.#held = false;
-    for (const { server } of this.#pairs) server.resume();
+    for (const pair of this.#pairs) {
+      pair.held = false;
+      pair.server.resume();
+    }
   }
 
-  /** Let nothing through any more, without a word, on connections there are: as when a laptop is carried away. */
+  /** Let nothing through on connections there are, without a word, as when a laptop is carried away; until `thaw`. */
   freeze(): void {
-    for (const { client, server } of this.#pairs) {
-      client.unpipe(server);
-      client.pause();
-      server.removeAllListeners('data');
-    }
+    this.hold();
+    for (const { client, server } of this.#pairs) client.unpipe(server);
+  }
+
+  thaw(): void {
+    this.release();
+    for (const { client, server } of this.#pairs) client.pipe(server);
   }
 
   async close(): Promise<void> {
@@ -84,7 +95,7 @@ export class Proxy {
     }
     this.accepted++;
     const server = connect({ host: this.#target.hostname, port: Number(this.#target.port) });
-    const pair = { client, server };
+    const pair = { client, server, held: false };
     this.#pairs.add(pair);
     server.on('error', () => client.resetAndDestroy());
     client.on('close', () => {
@@ -97,7 +108,7 @@ export class Proxy {
       if (!client.write(data)) server.pause();
     });
     client.on('drain', () => {
-      if (!this.#held) server.resume();
+      if (!pair.held) server.resume();
     });
   }
 }
