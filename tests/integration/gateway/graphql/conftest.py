@@ -79,6 +79,7 @@ class World:
         self.issuer = TokenIssuer(KEY, ROLES)
         self.port = 0
         self.app: Starlette
+        self.server: Server
 
     def token(self, tenant: str = "acme", role: str = "admin", ttl: float = 60) -> str:
         return self.issuer.issue(tenant, [role], ttl)
@@ -258,7 +259,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
         )
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         made.port = listener.getsockname()[1]
-        server = Server(config, drain)
+        server = made.server = Server(config, drain)
         serving = asyncio.create_task(server.serve([listener]))
         try:
             yield made
