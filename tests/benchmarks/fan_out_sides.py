@@ -89,7 +89,7 @@ async def filtered(generator: Generator) -> AsyncIterator[Side]:
 async def centrifuge(
     generator: Generator, protocol: str = "protobuf", options: Sequence[str] = (), name: str = "centrifuge"
 ) -> AsyncIterator[Side]:
-    """Centrifugo's engine. Of JSON and Protobuf, with and without a write delay, this was the fastest in both shapes."""
+    """Centrifugo's engine. Of JSON and Protobuf, with or without a write delay, this was the fastest in both shapes."""
     port = free_port()
     async with _process(str(BUILT / "centrifuge"), "-address", f"127.0.0.1:{port}", *options) as pid:
         await _listening(port)
