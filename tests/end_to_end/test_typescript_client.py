@@ -1,6 +1,7 @@
 """The npm package in clients/typescript: built, then its own tests, with the real clients, on a real gateway."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -55,3 +56,15 @@ def running(
 @pytest.mark.usefixtures("built")
 def test_the_clients_lose_nothing(running: Mapping[str, str]) -> None:
     npm("test", **running)
+
+
+@pytest.mark.usefixtures("built")
+def test_code_generator_types_the_example_and_it_compiles() -> None:
+    npm("run", "example")
+    made = (PACKAGE / "examples" / "flights" / "gql" / "graphql.ts").read_text()
+    results = re.findall(r"^export type \w+(?:Query|Subscription) = .*?;$", made, re.MULTILINE | re.DOTALL)
+    assert len(results) == 2
+    for result in results:
+        assert "position: number | null, timestamp: string" in result
+        assert "payload: Json" in result
+        assert not re.search(r"\b(any|unknown)\b", result)

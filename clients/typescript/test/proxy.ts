@@ -13,8 +13,6 @@ export class Proxy {
   readonly #server = createServer((client) => this.#accept(client));
   readonly #target: URL;
   #down = false;
-  /** Connections that were let through. */
-  accepted = 0;
 
   private constructor(target: URL) {
     this.#target = target;
@@ -93,7 +91,6 @@ export class Proxy {
       client.resetAndDestroy();
       return;
     }
-    this.accepted++;
     const server = connect({ host: this.#target.hostname, port: Number(this.#target.port) });
     const pair = { client, server, held: false };
     this.#pairs.add(pair);
