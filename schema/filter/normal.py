@@ -25,7 +25,12 @@ def normalise(filter: Filter) -> Filter:
 
 def fingerprint(filter: Filter) -> bytes:
     """16 bytes that are equal only for filters of equal meaning (and are so for most of those)."""
-    return blake2b(canonical(normalise(filter)), digest_size=16).digest()
+    return fingerprint_normalised(normalise(filter))
+
+
+def fingerprint_normalised(filter: Filter) -> bytes:
+    """The same for what `normalise` returned."""
+    return blake2b(canonical(filter), digest_size=16).digest()
 
 
 def canonical(node: Filter) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from processors.live.index.probe import STREAM, WHOLE, Kind, Probe, order_of, scalar_key
@@ -47,6 +48,9 @@ def _alternatives(node: Filter) -> list[_Terms]:
             merged = _one_of(items)
             return [_Terms((merged,))] if merged else [terms for item in items for terms in _alternatives(item)]
         case And(items):
+            tests = tuple(item for item in items if isinstance(item, Test))
+            if len(tests) == len(items):
+                return [_Terms(tests)]
             return _product(map(_alternatives, items))
         case Not() | Holds():
             return [_Terms(exact=False)]
@@ -93,7 +97,7 @@ def _conjunction(terms: _Terms, streams: frozenset[str] | None) -> Conjunction |
             probe, sharp = _probe(test)
             exact = exact and sharp
             found[probe] = None
-    texts = {probe.path for probe in found if probe.kind in (Kind.PREFIX, Kind.SUFFIX, Kind.PATTERN)}
+    texts = {probe.path for probe in found if probe.kind in (Kind.PREFIX, Kind.SUFFIX)} if ranges else ()
     for (path, kind), (low, high) in ranges.items():
         if low > high:
             return None
@@ -102,7 +106,10 @@ def _conjunction(terms: _Terms, streams: frozenset[str] | None) -> Conjunction |
         found[Probe(path, kind, ((low, high),))] = None
     if not all(probe.keys for probe in found):
         return None
-    return Conjunction(tuple(sorted(found, key=lambda probe: probe.rank)), exact)
+    return Conjunction(tuple(sorted(found, key=_rank) if len(found) > 1 else found), exact)
+
+
+_rank = attrgetter("rank")
 
 
 def _probe(test: Test) -> tuple[Probe, bool]:

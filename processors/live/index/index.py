@@ -7,10 +7,12 @@ from processors.live.index.conjunctions import conjunctions
 from processors.live.index.tree import Found, Leaf, Node
 from schema.event import Event
 from schema.filter.ast import EVERYTHING, Filter
-from schema.filter.normal import canonical, normalise
+from schema.filter.normal import fingerprint_normalised, normalise
 from schema.filter.python import compile_normalised
 
 T = TypeVar("T", bound=Hashable)
+
+_FEW = 8
 
 
 class PredicateIndex(Generic[T]):
@@ -48,13 +50,13 @@ class PredicateIndex(Generic[T]):
         """
         self.remove(target)
         normal = EVERYTHING if where is None else normalise(where)
-        key = (canonical(normal), streams)
+        key = (fingerprint_normalised(normal), streams)
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(key, normal, streams)
             for leaf in entry.leaves:
                 self._root.add(leaf, 0)
-        entry.targets[target] = None
+        entry.join(target)
         self._of[target] = entry
 
     def remove(self, target: T) -> None:
@@ -62,7 +64,7 @@ class PredicateIndex(Generic[T]):
         entry = self._of.pop(target, None)
         if entry is None:
             return
-        del entry.targets[target]
+        entry.leave(target)
         if not entry.targets:
             del self._entries[entry.key]
             for leaf in entry.leaves:
@@ -109,11 +111,28 @@ class _Entry(Generic[T]):
 
     def __init__(self, key: Hashable, where: Filter, streams: frozenset[str] | None) -> None:
         self.key = key
-        self.targets: dict[T, None] = {}
+        # A dict costs four times a list of one, and most filters are of one target.
+        self.targets: list[T] | dict[T, None] = []
         self.leaves = tuple(Leaf(conjunction, self) for conjunction in conjunctions(where, streams))
         self._where = where
         self._streams = streams
         self._predicate: Callable[[Any], bool] | None = None
+
+    def join(self, target: T) -> None:
+        """A target that is not there yet."""
+        if isinstance(self.targets, list) and len(self.targets) == _FEW:
+            self.targets = dict.fromkeys(self.targets)
+        if isinstance(self.targets, list):
+            self.targets.append(target)
+        else:
+            self.targets[target] = None
+
+    def leave(self, target: T) -> None:
+        """A target that is there."""
+        if isinstance(self.targets, list):
+            self.targets.remove(target)
+        else:
+            del self.targets[target]
 
     def accepts(self, event: Event) -> bool:
         """Whether the event matches; raises what the filter raises."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import IntEnum
 from struct import Struct
 from typing import Any, NamedTuple, cast
 
 from schema.filter.values import is_number
 
 
-class Kind(Enum):
+class Kind(IntEnum):
     """How the value is compared. What the keys of a probe are stands beside each."""
 
     EQUAL = 1  # `scalar_key` of each wanted value

@@ -241,5 +241,7 @@ class _Value(Generic[E]):
         for table, slots in self.kinds.values():
             for key in table.find(value):
                 slot = slots.get(key)
-                if slot is not None:
+                if type(slot) is Leaf:
+                    (found.sure if depth >= slot.sure_from else found.unsure).append(slot.entry)
+                elif slot is not None:
                     found.take(slot, depth)
