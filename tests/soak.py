@@ -1,4 +1,6 @@
-"""``make soak``: the fault tests over and over, each round with another seed, until the time is up or one fails."""
+"""``make soak``: resumption under chaos and the fault tests, over and over, each round with another seed, until the
+time is up or one fails.
+"""
 
 import argparse
 import os
@@ -21,6 +23,9 @@ def main() -> int:
     with environment(*VARIABLES) as settings:
         while time.monotonic() < end:
             seed = secrets.randbelow(2**32)
+            if code := subprocess.run([sys.executable, "-m", "tests.soak_resume"], check=False).returncode:
+                print(f"Round {rounds + 1} failed: resumption under chaos.", file=sys.stderr)
+                return code
             for services in ("external", "embedded"):
                 if code := one_round(services, seed, dict(settings)):
                     print(f"Round {rounds + 1} failed on {services} services, seed {seed}.", file=sys.stderr)

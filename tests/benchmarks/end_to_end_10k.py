@@ -1,7 +1,7 @@
 """end-to-end-10k: 10,000 subscribers in 100 groups; 200 events a second, each to the 100 subscribers of one group.
 
-20,000 deliveries a second: `p50_ms` ≤ 10 and `p99_ms` ≤ 50, from the moment an event was due to be published (waiting for
-a free connection counts) until a subscriber has read it. Embedded, everything on one machine.
+20,000 deliveries a second: `p50_ms` ≤ 10 and `p99_ms` ≤ 50, from the moment an event was due to be published (waiting
+for a free connection counts) until a subscriber has read it. Embedded, everything on one machine.
 """
 
 import os
