@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from gateway.graphql.following import with_cursor
 from gateway.graphql.socket_messages import next_head, next_tail
 from gateway.ws.frames import Frames, text_header
-from processors.live.group import Turn
 from processors.live.shape import Message, Sign
+from processors.live.turn import Turn
 
 
 class DirectOutlet:

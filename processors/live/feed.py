@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from processors.live.group import Group, Outlet, Turn
+from processors.live.group import Group
 from processors.live.items import Delivered
 from processors.live.past import Past
 from processors.live.request import LiveRequest
 from processors.live.shape import Gather, Shape
 from processors.live.source import Query
 from processors.live.tailer import Tailer
+from processors.live.turn import Outlet, Turn
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event

@@ -7,14 +7,14 @@ others take the events into their own buffers, where their overflow policy guard
 import asyncio
 import logging
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from processors.live.items import Delivered, Item, Progress
-from processors.live.ports import Recorder
 from processors.live.ring import weight
-from processors.live.shape import Gather, Message, Shape, Sign
+from processors.live.shape import Gather, Shape, Sign
+from processors.live.turn import Outlet, Step, Turn
 from schema.cursor import Cursor
 from schema.errors import EsbError
 
@@ -22,32 +22,6 @@ PROGRESS_SECONDS = 5.0
 GATHERED_BYTES = 1024 * 1024
 
 _log = logging.getLogger(__name__)
-
-
-class Turn:
-    """Consecutive messages on their way to all direct members of a group.
-
-    `before`: the place before the first of them. `shared`: what outlets made of them once, by keys of their own.
-    """
-
-    __slots__ = ("before", "items", "messages", "shared", "sign")
-
-    def __init__(self, items: Sequence[Item], before: Cursor, messages: Sequence[Message], sign: Sign) -> None:
-        self.items = items
-        self.before = before
-        self.messages = messages
-        self.sign = sign
-        self.shared: dict[Hashable, Any] = {}
-
-
-class Outlet(Protocol):
-    """Where a subscriber's messages go without waiting."""
-
-    def ready(self) -> bool:
-        """Whether it takes messages now."""
-
-    def send(self, turn: Turn) -> bool:
-        """Take all messages of a turn; False: it takes none now. Never blocks."""
 
 
 class Member(Protocol):
@@ -66,11 +40,10 @@ class Member(Protocol):
 class Group:
     """The members that share a query and a shape. Without a shape nobody is direct."""
 
-    def __init__(self, shape: Shape | None, gather: Gather, sign: Sign, recorder: Recorder) -> None:
+    def __init__(self, shape: Shape | None, gather: Gather, sign: Sign) -> None:
         self._shape = shape
         self._gather = gather
         self._sign = sign
-        self._recorder = recorder
         self._buffered: dict[Member, None] = {}
         self._direct: dict[Member, Outlet] = {}
         self._gathered: list[Delivered] = []
@@ -107,18 +80,38 @@ class Group:
         if self._direct.pop(member, self) is not self:
             self._buffered[member] = None
 
-    def push(self, items: Sequence[Delivered], before: Cursor) -> None:
-        """Wanted events, consecutive in log order; `before` is a place before the first and after all pushed so far."""
-        for member in list(self._buffered):
-            member.push(items)
+    def push(self, items: Sequence[Delivered], step: Step) -> None:
+        """Wanted events of one hand-out, in log order."""
+        if self._buffered:
+            for member in list(self._buffered):
+                member.push(items)
         if not self._direct:
             return
-        if not self._gather.max_wait_s:
+        if self._gather.max_wait_s:
+            self._gather_more(items, step.before)
+        elif len(items) <= self._gather.max_events:
+            self._hand_out(items, step)
+        else:
+            before = step.before
             for start in range(0, len(items), self._gather.max_events):
                 part = items[start : start + self._gather.max_events]
                 self._send(part, before)
                 before = part[-1].cursor
-            return
+
+    def pulse(self, now: float, place: Cursor) -> None:
+        """To be called about once a second: says `Progress` after a quiet while. `place`: the tailer's."""
+        if self._direct and self._before is None and now - self._quiet_since >= PROGRESS_SECONDS:
+            self._quiet_since = now
+            if place != self._said:
+                self._said = place
+                self._send([Progress(place, datetime.now(UTC))], place)
+
+    def fail(self, error: EsbError) -> None:
+        """End every member."""
+        for member in [*self._buffered, *self._direct]:
+            member.fail(error)
+
+    def _gather_more(self, items: Sequence[Delivered], before: Cursor) -> None:
         for item in items:
             if self._before is None:
                 self._before = before
@@ -127,18 +120,7 @@ class Group:
             self._gathered_bytes += weight(item.event)
             if len(self._gathered) >= self._gather.max_events or self._gathered_bytes >= GATHERED_BYTES:
                 self._flush()
-
-    def pulse(self, now: float, place: Cursor) -> None:
-        """To be called about once a second: says `Progress` after a quiet while. `place`: the tailer's."""
-        if self._direct and self._before is None and now - self._quiet_since >= PROGRESS_SECONDS:
-            self._quiet_since = now
-            if place != self._said:
-                self._send([Progress(place, datetime.now(UTC))], place)
-
-    def fail(self, error: EsbError) -> None:
-        """End every member."""
-        for member in [*self._buffered, *self._direct]:
-            member.fail(error)
+            before = item.cursor
 
     def _flush(self) -> None:
         items, before = self._gathered, self._before
@@ -152,41 +134,49 @@ class Group:
             self._timer.cancel()
             self._timer = None
 
-    def _send(self, items: Sequence[Item], before: Cursor) -> None:
-        turn = self._turn(items, before)
-        if turn is None or not turn.messages:
-            return
-        self._quiet_since = time.monotonic()
-        self._said = items[-1].cursor
-        for member, outlet in list(self._direct.items()):
-            try:
-                taken = outlet.send(turn)
-            except Exception:
-                _log.exception("an outlet failed")
-                taken = False
-            if not taken:
-                self._fall_back(member, turn)
-        self._record(items)
-
-    def _turn(self, items: Sequence[Item], before: Cursor) -> Turn | None:
+    def _hand_out(self, items: Sequence[Delivered], step: Step) -> None:
         assert self._shape is not None
         try:
-            return Turn(items, before, self._shape.messages(items, self._sign, caught_up=True), self._sign)
+            turn = step.turn(self._shape, items)
         except Exception:
-            # Each member meets the same failure by itself, and tells its client of it.
-            _log.exception("a message could not be made")
-            turn = Turn(items, before, (), self._sign)
-            for member in list(self._direct):
-                self._fall_back(member, turn)
-            return None
+            self._give_up(items, step.before)
+            return
+        step.delivered += len(items) * len(self._direct)
+        self._quiet_since = step.now
+        self._pass_on(turn)
+
+    def _send(self, items: Sequence[Item], before: Cursor) -> None:
+        """As `_hand_out`, of items that make a turn of their own."""
+        assert self._shape is not None
+        try:
+            messages = self._shape.messages(items, self._sign, caught_up=True)
+        except Exception:
+            self._give_up(items, before)
+            return
+        if messages:
+            self._quiet_since = time.monotonic()
+            self._pass_on(Turn(items, before, messages, self._sign))
+
+    def _pass_on(self, turn: Turn) -> None:
+        left: list[Member] = []
+        for member, outlet in self._direct.items():
+            try:
+                if not outlet.send(turn):
+                    left.append(member)
+            except Exception:
+                _log.exception("an outlet failed")
+                left.append(member)
+        for member in left:
+            self._fall_back(member, turn)
+
+    def _give_up(self, items: Sequence[Item], before: Cursor) -> None:
+        """No message could be made: each member meets the failure by itself, and tells its client of it."""
+        _log.exception("a message could not be made")
+        turn = Turn(items, before, (), self._sign)
+        for member in list(self._direct):
+            self._fall_back(member, turn)
 
     def _fall_back(self, member: Member, turn: Turn) -> None:
         self._direct.pop(member, None)
         self._buffered[member] = None
         member.fall_back(turn)
-
-    def _record(self, items: Sequence[Item]) -> None:
-        newest = items[-1]
-        if isinstance(newest, Delivered) and self._direct:
-            age = datetime.now(UTC) - newest.event.recorded_at
-            self._recorder.delivered(len(items) * len(self._direct), age.total_seconds())

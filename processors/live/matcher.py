@@ -7,7 +7,6 @@ from typing import Protocol
 from processors.live.group import Group, Member
 from processors.live.index import PredicateIndex
 from processors.live.items import Delivered
-from processors.live.ports import Recorder
 from processors.live.shape import Gather, Shape, Sign
 from processors.live.source import Query
 from schema.cursor import Cursor
@@ -35,9 +34,8 @@ class Follower(Member, Protocol):
 class Matcher:
     """The groups of one log, by what they want."""
 
-    def __init__(self, sign: Sign, recorder: Recorder) -> None:
+    def __init__(self, sign: Sign) -> None:
         self._sign = sign
-        self._recorder = recorder
         self._index: PredicateIndex[_Entry] = PredicateIndex(self._failed)
         self._entries: dict[Hashable, _Entry] = {}
 
@@ -51,7 +49,7 @@ class Matcher:
         entry = self._entries.get(key)
         if entry is None:
             query = follower.query
-            entry = _Entry(key, query, Group(follower.shape, follower.gather, self._sign, self._recorder))
+            entry = _Entry(key, query, Group(follower.shape, follower.gather, self._sign))
             self._index.add(query.where, query.names, entry)
             self._entries[key] = entry
         entry.group.add(follower)

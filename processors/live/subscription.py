@@ -13,13 +13,14 @@ from typing import Self
 
 from processors.live.buffer import Bytes, Entry, buffer_for
 from processors.live.feed import Feed
-from processors.live.group import PROGRESS_SECONDS, Outlet
+from processors.live.group import PROGRESS_SECONDS
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress
 from processors.live.ports import Recorder
 from processors.live.request import LiveRequest
 from processors.live.scope import covers
 from processors.live.shape import Sign
 from processors.live.track import together
+from processors.live.turn import Outlet
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from processors.live.backoff import Backoff
@@ -16,11 +17,13 @@ from processors.live.ports import Recorder
 from processors.live.ring import Ring
 from processors.live.shape import Sign
 from processors.live.source import Source
+from processors.live.turn import Step
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
 from store.log.port import Batch
 
-TURN_EVENTS = 64
+STEP_EVENTS = 64
+TURN_SECONDS = 0.003
 _SIGNED = 1024
 
 _log = logging.getLogger(__name__)
@@ -40,7 +43,8 @@ class Tailer:
         self._ring_bytes = ring_bytes
         self._ring: Ring | None = None
         self._head = FreshHead(source.log)
-        self._matcher = Matcher(self.sign, recorder)
+        self._matcher = Matcher(self.sign)
+        self._recorder = recorder
         self._task: asyncio.Task[None] | None = None
         self._error: EsbError | None = None
 
@@ -120,25 +124,30 @@ class Tailer:
 
     async def _take(self, batch: Batch) -> None:
         """Hand a batch out in turns: the loop must come to others between them."""
-        track, place = self.source.track, self.ring.place
-        turn: list[Delivered] = []
+        track, place, began = self.source.track, self.ring.place, time.monotonic()
+        items: list[Delivered] = []
         for event in batch.events:
             if track.passed(place, event):
                 continue  # what the log repeats was handed out already
             place = track.after(place, event)
-            turn.append(Delivered(event, place))
-            if len(turn) == TURN_EVENTS:
-                self._hand_out(turn, place)
-                turn = []
-                await asyncio.sleep(0)
-        self._hand_out(turn, track.join(place, batch.cursor))
+            items.append(Delivered(event, place))
+            if len(items) == STEP_EVENTS:
+                self._hand_out(items, place)
+                items = []
+                if time.monotonic() - began > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    began = time.monotonic()
+        self._hand_out(items, track.join(place, batch.cursor))
 
     def _hand_out(self, items: Sequence[Delivered], place: Cursor) -> None:
         """Without a pause inside: whoever attaches sees either all of these events in the ring or none."""
-        before = self.ring.place
+        step = Step(self.ring.place, self.sign)
         self.ring.append([item.event for item in items], place)
         for group, wanted in self._matcher.match(items):
-            group.push(wanted, before)
+            group.push(wanted, step)
+        if step.delivered:
+            age = datetime.now(UTC) - items[-1].event.recorded_at
+            self._recorder.delivered(step.delivered, age.total_seconds())
 
     def _end(self, error: EsbError) -> None:
         self._error = error

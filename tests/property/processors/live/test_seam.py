@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.live import backoff
-from processors.live.group import Turn
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress
 from processors.live.live import Live
 from processors.live.request import Edge
 from processors.live.ring import EVENT_OVERHEAD_BYTES
 from processors.live.shape import Message, Sign
 from processors.live.subscription import Draining, LiveSubscription
+from processors.live.turn import Turn
 from schema.cursor import Cursor
 from tests.unit.processors.live.world import CODEC, TENANT, Committed, MemoryLedger, live_over, request, stream, turns
 
@@ -72,7 +72,7 @@ class Follower:
     async def step(self) -> None:
         """One step, if one is ready soon; else it is cancelled, which must lose nothing."""
         try:
-            async with asyncio.timeout(0.001):
+            async with asyncio.timeout(0.001 + 3 * self.subscription.request.gather.max_wait_s):
                 items = await anext(self.subscription)
         except TimeoutError:
             return
