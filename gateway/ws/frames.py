@@ -9,21 +9,31 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from websockets.protocol import OPEN, Protocol
-
 EXTENSION: Final = "esb.frames"
 
 HIGH_WATER_BYTES: Final = 65_536
 LOW_WATER_BYTES: Final = 16_384
 
+_TEXT: Final = 0x81  # the last frame of a text message, which is also its first
+_BINARY: Final = 0x82
+
 
 def text_header(length: int) -> bytes:
     """What stands before a text message of so many bytes: unmasked, in one frame (section 5.2)."""
+    return _header(_TEXT, length)
+
+
+def binary_header(length: int) -> bytes:
+    """The same for a binary message."""
+    return _header(_BINARY, length)
+
+
+def _header(first: int, length: int) -> bytes:
     if length < 126:
-        return bytes((0x81, length))
+        return bytes((first, length))
     if length < 65_536:
-        return b"\x81\x7e" + length.to_bytes(2)
-    return b"\x81\x7f" + length.to_bytes(8)
+        return bytes((first, 126)) + length.to_bytes(2)
+    return bytes((first, 127)) + length.to_bytes(8)
 
 
 class Turn:
@@ -34,7 +44,7 @@ class Turn:
         self._given: list[Frames] = []
 
     def add(self, frames: "Frames") -> None:
-        """Flush it before the loop looks for input again."""
+        """Flush it when this turn's callbacks are through."""
         if not self._given:
             self._loop.call_soon(self._flush)
         self._given.append(frames)
@@ -58,15 +68,15 @@ class Frames:
         Called each time writing becomes possible again. It may write.
     """
 
-    __slots__ = ("_conn", "_given", "_given_bytes", "_holds", "_transport", "_turn", "on_writable", "writable")
+    __slots__ = ("_given", "_given_bytes", "_holds", "_open", "_transport", "_turn", "on_writable", "writable")
 
-    def __init__(self, turn: Turn, transport: asyncio.Transport, conn: Protocol) -> None:
+    def __init__(self, turn: Turn, transport: asyncio.Transport) -> None:
         self._turn = turn
         self._transport = transport
-        self._conn = conn
-        self._given: list[bytes] = []
+        self._given: list[bytes] | None = None
         self._given_bytes = 0
-        self._holds = 1  # the handshake
+        self._open = False
+        self._holds = 0
         self.writable = False
         self.on_writable: Callable[[], None] | None = None
 
@@ -75,36 +85,43 @@ class Frames:
 
         What is written while not `writable` is kept all the same: who does not look needs memory without bound.
         """
-        if not self._given:
+        if not self._open:
+            return
+        if self._given is None:
+            self._given = [data]
+            self._given_bytes = len(data)
             self._turn.add(self)
-        self._given.append(data)
-        self._given_bytes += len(data)
+        else:
+            self._given.append(data)
+            self._given_bytes += len(data)
         if self._given_bytes > HIGH_WATER_BYTES:
             self.flush()  # or `writable` would say nothing of what is written in one turn
 
     def flush(self) -> None:
         """Hand what was given to the transport, unless a close came before."""
-        given = self._given
-        if not given:
-            return
-        self._given, self._given_bytes = [], 0
-        if self._conn.state is OPEN and not self._transport.is_closing():
+        given, self._given = self._given, None
+        if given is not None and self._open and not self._transport.is_closing():
             self._transport.write(given[0] if len(given) == 1 else b"".join(given))
 
+    def open(self) -> None:
+        """The handshake is accepted."""
+        self._open = True
+        self.writable = self._holds == 0
+
     def hold(self) -> None:
-        """Say that nothing shall be written until `release`, which must follow once."""
+        """Nothing shall be written until `release`, which must follow once."""
         self._holds += 1
         self.writable = False
 
     def release(self) -> None:
         """Take a `hold` back."""
         self._holds -= 1
-        if self._holds == 0:
+        if self._open and self._holds == 0:
             self.writable = True
             if self.on_writable is not None:
                 self.on_writable()
 
     def end(self) -> None:
-        """A close has begun: nothing can be written any more."""
-        self.hold()  # never released
-        self.on_writable = None
+        """A close begins: nothing can be written any more."""
+        self._open = self.writable = False
+        self._given = self.on_writable = None
