@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.chaos import TENANT, Outcome, Size, breaking, complaints, stream
@@ -37,13 +38,13 @@ def main() -> int:
             gateway = GatewayProcess(Path(folder, "gateway"), settings)
             gateway.start()
             try:
-                return asyncio.run(run(gateway, [gateway, ours.postgres, ours.kafka]))
+                return asyncio.run(run(gateway, {"gateway": gateway, "PostgreSQL": ours.postgres, "Kafka": ours.kafka}))
             finally:
                 gateway.stop()
                 ours.postgres.start()  # dropping the database needs it
 
 
-async def run(gateway: GatewayProcess, killed: list[Service]) -> int:
+async def run(gateway: GatewayProcess, killed: Mapping[str, Service]) -> int:
     """All of it, against running services."""
     began = time.monotonic()
     async with Client(gateway.url, gateway.token(TENANT)) as client:

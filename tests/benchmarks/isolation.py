@@ -3,7 +3,8 @@
 1,000 subscribers of everything, 20 events of 2 KB a second (20,000 deliveries a second). Ten of them also follow a
 flood that fills the kernel's buffers, which on loopback take megabytes; in every second round they stop reading before
 it. The others' p99 must rise by less than 5 % beyond the spread of rounds (`rise`, `noise`), and the gateway's memory
-must stay within the budgets of what waits for the ten (`grown_mb` ≤ `budget_mb`).
+must grow by no more than the budgets of what waits for the ten allow (`grown_mb`, beside `budget_mb` and what it is
+while all read).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ STALLED = 10
 PER_SECOND = 20
 PAD = 1650  # makes a message of about 2 KB
 FLOOD = {"events": 10, "pad": 200_000, "bursts": 4}  # 8 MB a socket
+FLOOD_S = 2.0
 BUDGET_MB = STALLED * 2 * (1 + 0.064)  # two operations a socket, each with its buffer and the transport's
 
 
@@ -49,7 +51,8 @@ async def main() -> None:
         rise=round(statistics.median(rise), 3),
         spread=[round(min(rise), 3), round(max(rise), 3)],
         noise=round(noise, 3),
-        grown_mb=round(max(one["grown_mb"] for one in rounds[True]), 1),
+        grown_mb=grown(rounds[True]),
+        grown_all_read_mb=grown(rounds[False]),
         budget_mb=round(BUDGET_MB, 1),
     )
 
@@ -73,10 +76,11 @@ async def one_round(gateway: LiveGateway, *, stalled: bool) -> dict[str, Any]:
 
 
 async def flood(gateway: LiveGateway) -> None:
-    """More than the kernel takes for a socket that is not read."""
+    """More than the kernel takes for a socket that is not read; over before anything is measured, where it is read."""
     to = gateway.to(FLOOD["pad"])
     for _ in range(FLOOD["bursts"]):
         await gateway.do("bursts", group="others", to=to, keys=["flood"], bursts=1, events=FLOOD["events"], deliver=0)
+    await asyncio.sleep(FLOOD_S)
 
 
 async def highest(process: psutil.Process) -> int:
@@ -88,6 +92,11 @@ async def highest(process: psutil.Process) -> int:
             await asyncio.sleep(0.1)
     except asyncio.CancelledError:
         return most
+
+
+def grown(rounds: list[dict[str, Any]]) -> float:
+    """How much the gateway's memory grew at most in a round."""
+    return round(max(one["grown_mb"] for one in rounds), 1)
 
 
 def p99(rounds: list[dict[str, Any]]) -> list[float]:

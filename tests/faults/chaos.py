@@ -153,20 +153,28 @@ async def stream(gateway: GatewayProcess, name: str, engine: str, size: Size) ->
         yield one
 
 
-async def breaking(services: Sequence[Service], streams: Sequence[Stream], times: int, total: int) -> None:
+async def breaking(
+    services: Mapping[str, Service],
+    streams: Sequence[Stream],
+    times: int,
+    total: int,
+    say: Callable[[str], None] = print,
+) -> None:
     """Kill the services one after the other, each with `kill -9`, at moments spread over the publishing of `total`."""
-    order = itertools.islice(itertools.cycle(services), times)
-    for number, service in enumerate(order, 1):
+    order = itertools.islice(itertools.cycle(services.items()), times)
+    for number, (name, service) in enumerate(order, 1):
         share = (number - random.random()) / (times + 1)
-        await _until(streams, int(share * total))
+        sent = await _until(streams, int(share * total))
         await asyncio.to_thread(service.kill)
         await asyncio.to_thread(service.start)
+        say(f"{sent} of {total} events published: killed and started {name}")
 
 
-async def _until(streams: Sequence[Stream], events: int) -> None:
-    async with asyncio.timeout(300):
-        while sum([await one.sent() for one in streams]) < events:  # noqa: ASYNC110 - another process
+async def _until(streams: Sequence[Stream], events: int) -> int:
+    async with asyncio.timeout(600):
+        while (sent := sum([await one.sent() for one in streams])) < events:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)
+        return sent
 
 
 def complaints(outcome: Outcome) -> list[str]:

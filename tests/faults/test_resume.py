@@ -20,7 +20,7 @@ async def test_cut_subscribers_resume_without_loss_or_repetition(
         await client.ok(CREATE)
     async with stream(gateway, "ledger", "LEDGER", SMALL) as ledger:
         await ledger.begin()
-        await breaking([gateway, postgres_service], [ledger], 2, SMALL.events)
+        await breaking({"gateway": gateway, "PostgreSQL": postgres_service}, [ledger], 2, SMALL.events)
         outcome = await ledger.end(120)
     assert outcome.published == SMALL.events
     assert not complaints(outcome), outcome
