@@ -6,13 +6,14 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from types import FrameType
 from typing import Protocol
 
 import structlog
+from starlette.types import ASGIApp
 
 from gateway.app import Gateway, create_app
 from gateway.probes import Scraped
@@ -29,6 +30,13 @@ _log = structlog.get_logger(__name__)
 
 class Place(Protocol):
     """The place of one gateway among several that serve a port as one."""
+
+    @property
+    def doors(self) -> Sequence[socket.socket]:
+        """What this one listens on besides the port."""
+
+    def among_others(self, app: ASGIApp) -> AbstractAsyncContextManager[ASGIApp]:
+        """The application, which passes on to others what is theirs, for as long as the block runs."""
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Call back, once, when whoever looks after the gateways is gone."""
@@ -73,14 +81,17 @@ async def _run(settings: Settings, listener: socket.socket, place: Place | None)
     if place is not None:
         place.watch(lambda: stopping.on(signal.SIGTERM))
     try:
-        async with build(settings) as gateway, _placed(gateway, place) as placed:
-            server = Server(server_config(settings, create_app(placed)), placed.drain)
+        async with build(settings) as gateway, _placed(gateway, place) as placed, contextlib.AsyncExitStack() as stack:
+            app: ASGIApp = create_app(placed)
+            if place is not None:
+                app = await stack.enter_async_context(place.among_others(app))
+            server = Server(server_config(settings, app), placed.drain)
             stopping.serving(server)
             settle_heap()
             if place is None:
                 say_where(settings, listener.getsockname()[1])
             server.on_serving = place.ready if place is not None else None
-            await server.serve([listener])
+            await server.serve([listener, *(place.doors if place is not None else ())])
     except (EsbError, EmbeddedPostgresError) as error:
         _log.error("cannot start", reason=str(error), hint="`esb doctor` looks at every part")
         return 1

@@ -6,6 +6,9 @@ import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
+from secrets import token_hex
+
+from starlette.types import ASGIApp
 
 from gateway.probes import Scraped
 from gateway.serve import run, say_where
@@ -32,29 +35,59 @@ def serve_workers(settings: Settings, port: int) -> int:
         stack.enter_context(listening(settings, port, shared=True))
         # held here, so that each has its address for as long as the gateway runs, whoever is worker then
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(settings.workers)]
+        doors = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(settings.workers)]
+        secret = token_hex().encode()
         gc.collect()
         gc.freeze()
         supervisor = Supervisor(
             settings.workers,
-            lambda worker: _work(settings, port, worker, listeners),
+            lambda worker: _work(settings, port, _Place(worker, listeners, doors, secret)),
             grace_s=settings.limits.drain_timeout_s + _LAST_STEPS_S,
             serving=lambda pids: say_where(settings, port, workers=pids),
         )
         return supervisor.run()
 
 
-def _work(settings: Settings, port: int, worker: Worker, listeners: Sequence[socket.socket]) -> int:
-    logs.worker.set(worker.number)
+def _work(settings: Settings, port: int, place: "_Place") -> int:
+    logs.worker.set(place.number)
     with listening(settings, port, shared=True) as listener:
-        return run(settings, listener, _Place(worker, listeners))
+        return run(settings, listener, place)
 
 
 class _Place:
-    """A worker's place, as gateway.serve sees it."""
+    """A worker's place, as gateway.serve sees it. `listeners`, `doors`: what each worker answers the others on, by
+    its metrics and for the event streams it holds. `secret`: by which workers know each other.
+    """
 
-    def __init__(self, worker: Worker, listeners: Sequence[socket.socket]) -> None:
+    def __init__(
+        self, worker: Worker, listeners: Sequence[socket.socket], doors: Sequence[socket.socket], secret: bytes
+    ) -> None:
         self._worker = worker
         self._listeners = listeners
+        self._doors = doors
+        self._secret = secret
+
+    @property
+    def number(self) -> int:
+        """The worker's."""
+        return self._worker.number
+
+    @property
+    def doors(self) -> Sequence[socket.socket]:
+        """What this one listens on besides the port."""
+        return self._doors[self.number : self.number + 1]
+
+    @contextlib.asynccontextmanager
+    async def among_others(self, app: ASGIApp) -> AsyncIterator[ASGIApp]:
+        """The application, which passes on to others what is theirs."""
+        from gateway.neighbours import Neighbours
+
+        addresses = [door.getsockname()[:2] for door in self._doors]
+        neighbours = Neighbours(app, self.number, addresses, self._secret)
+        try:
+            yield neighbours
+        finally:
+            await neighbours.close()
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Call back when the supervisor is gone."""

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from gateway.drain import Drain
 from gateway.http_protocol import HttpProtocol
@@ -58,11 +58,12 @@ def listening(settings: Settings, port: int | None = None, *, shared: bool = Fal
     return listener
 
 
-def server_config(settings: Settings, app: Starlette) -> uvicorn.Config:
+def server_config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     """How uvicorn serves the application."""
     limits = settings.limits
     return uvicorn.Config(
         app,
+        interface="asgi3",  # uvicorn takes an application that only returns a coroutine for an older kind
         loop="none",
         http=HttpProtocol,
         ws=SocketProtocol,

@@ -2,13 +2,13 @@
 
 The token says which stream is meant; it proves nothing. Every request that names one authenticates by itself, and only
 callers with the rights of the one who reserved it are let through: to all others it is unknown. Reservations live in
-this process only; behind a balancer all requests with one token have to reach the same process.
+this process; the workers of one gateway pass requests on (gateway.neighbours), but behind a balancer over several
+machines all requests with one token have to reach the same one.
 """
 
 import asyncio
 from collections import Counter
 from functools import partial
-from secrets import token_urlsafe
 from typing import NamedTuple
 
 import msgspec
@@ -36,8 +36,8 @@ class Reservations:
         self._reserved: dict[str, _Reserved] = {}
         self._waiting: Counter[str] = Counter()
 
-    def make(self, principal: Principal) -> str:
-        """Reserve a stream; its token. Raises RATE_LIMITED when the tenant has too many that nobody has opened."""
+    def make(self, token: str, principal: Principal) -> None:
+        """Reserve a stream by a new token. Raises RATE_LIMITED when the tenant has too many that nobody has opened."""
         limits, tenant = self._connections.limits, principal.tenant
         if self._waiting[tenant] >= limits.reservations_per_tenant:
             raise EsbError(
@@ -45,12 +45,10 @@ class Reservations:
                 f"{limits.reservations_per_tenant} reserved event streams of this tenant wait to be opened",
                 retry_after_ms=int(limits.reservation_s * 1000),
             )
-        token = token_urlsafe(24)
         stream = SharedStream(self._operations, self._connections, partial(self._forget, token))
         expiry = asyncio.get_running_loop().call_later(limits.reservation_s, self._expire, token)
         self._reserved[token] = _Reserved(_rights(principal), stream, expiry)
         self._waiting[tenant] += 1
-        return token
 
     def find(self, token: str, principal: Principal) -> SharedStream:
         """The stream of a token. Raises NOT_FOUND, also for what is somebody else's."""

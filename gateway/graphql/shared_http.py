@@ -19,12 +19,12 @@ from gateway.graphql.incoming import find, read_request
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.reservations import Reservations
 from gateway.graphql.shared_stream import Asked
+from gateway.graphql.stream_token import new_token, token_of
 from gateway.problems import HttpRefusal
 from gateway.telemetry import logs
 from schema.errors import ErrorCode, bad_input
 from schema.principal import Principal
 
-TOKEN_HEADER = "x-graphql-event-stream-token"  # noqa: S105 - the name of a header
 _PLAIN = "text/plain"
 _MAX_ID_CHARS = 256
 
@@ -42,7 +42,7 @@ class SharedHttp:
 
     def concerns(self, request: Request) -> bool:
         """Whether a request is one of these."""
-        return request.method in ("PUT", "DELETE") or _token(request) is not None
+        return request.method in ("PUT", "DELETE") or token_of(request) is not None
 
     async def answer(self, request: Request, send: Send) -> Answer | None:
         """Answer it, or return what the caller is to answer with: why a document cannot be run, where the client takes
@@ -61,10 +61,12 @@ class SharedHttp:
             case "PUT":
                 if preferred(accept, (_PLAIN,)) is None:
                     raise HttpRefusal(406, ErrorCode.BAD_INPUT, f"the token is {_PLAIN}")
-                await _say(send, 201, self._reservations.make(principal))
+                token = new_token(request.scope)
+                self._reservations.make(token, principal)
+                await _say(send, 201, token)
             case "DELETE":
                 operation_id = request.query_params.get("operationId")
-                stream = self._reservations.find(_token(request) or "", principal)
+                stream = self._reservations.find(token_of(request) or "", principal)
                 if not operation_id:
                     raise bad_input("name the operation to stop: ?operationId=")
                 stream.stop(operation_id)
@@ -78,10 +80,10 @@ class SharedHttp:
     async def _open(self, request: Request, send: Send) -> None:
         principal = await self._credentials.of_stream(request)
         logs.tenant.set(principal.tenant)
-        await self._reservations.open(_token(request) or "", principal, request.scope, request.receive, send)
+        await self._reservations.open(token_of(request) or "", principal, request.scope, request.receive, send)
 
     async def _run(self, request: Request, principal: Principal, send: Send) -> Answer | None:
-        stream = self._reservations.find(_token(request) or "", principal)
+        stream = self._reservations.find(token_of(request) or "", principal)
         said = await read_request(request, self._body_bytes)
         operation_id = said.extensions.operation_id if said.extensions is not None else None
         if not operation_id or len(operation_id) > _MAX_ID_CHARS:
@@ -92,10 +94,6 @@ class SharedHttp:
         stream.ask(operation_id, Asked(found, said, Caller(principal, client_context(request))))
         await _say(send, 202)
         return None
-
-
-def _token(request: Request) -> str | None:
-    return request.headers.get(TOKEN_HEADER) or request.query_params.get("token")
 
 
 async def _say(send: Send, status: int, text: str = "") -> None:
