@@ -68,6 +68,21 @@ def test_the_least_recently_used_goes_first() -> None:
             31,
         ),
         ("{ a: routes { id } b: routes { id } }", 2),
+        ("{ events(first: 10) { nodes { id } pageInfo { hasNextPage } } }", 12),
+        ("{ events(first: null) { nodes { id } } }", 51),
+        ("query($n: Int = null) { events(first: $n) { nodes { id } } }", 51),
+        ("{ streams(first: 10) { nodes { events(first: 3) { nodes { id } } } } }", 51),
+        ("{ events(first: 10) { ... { ... on EventConnection { nodes { ...e } } } } } fragment e on Event { id }", 11),
+        (
+            "query($n: Int = 4) { events(first: 10) { nodes { ...e } } }"
+            " fragment e on Event { effects(first: $n) { nodes { id } } }",
+            61,
+        ),
+        ("subscription { events { id cause { id } } }", 2),
+        ("subscription { feed { cursor ... on Event { cause { id } } } }", 2),
+        ("subscription { eventBatches { cursor events { id } } }", 101),
+        ("subscription { eventBatches(maxEvents: 10) { events { cause { id } } } }", 21),
+        ("mutation($e: [EventInput!]!) { publishEvents(events: $e) { receipts { eventId } } }", 2),
     ],
 )
 def test_cost_counts_the_objects_that_may_come_back(query: str, expected: int) -> None:
@@ -78,6 +93,18 @@ def test_cost_goes_by_the_variables() -> None:
     query = "query($n: Int) { events(first: $n) { nodes { eventId } } }"
     assert cost(query, n=3) == 4
     assert cost(query, n="wrong type") == 51
+    assert cost(query, n=1000.0) == 1001
+    assert cost(query, n=True) == 51
+    assert cost(query.replace("Int", "Int = 7"), n=None) == 51
+
+
+def test_each_operation_of_a_document_counts_its_own_defaults() -> None:
+    one = "query A($n: Int = 2) { ...f }"
+    other = "query B($n: Int = 9) { ...f }"
+    fragment = "fragment f on Query { events(first: $n) { nodes { id } } }"
+    found = documents().get(f"{one} {other} {fragment}")
+    assert [operation.measure.cost({}) for operation in found.operations] == [3, 10]
+    assert [operation.measure.cost({"n": 5}) for operation in found.operations] == [6, 6]
 
 
 def test_fragments_that_spread_each_other_twice_are_measured_at_once() -> None:
