@@ -155,5 +155,3 @@ async def test_an_operation_that_may_return_too_much_is_refused(world: World) ->
     assert answer["errors"][0]["extensions"]["code"] == "TOO_COMPLEX"
     assert answer["errors"][0]["extensions"]["details"]["limit"] == 50_000
     assert (await world.ask(query, {"n": 3}))["extensions"]["cost"] == 16
-
-
