@@ -43,6 +43,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at every part, each within a deadline."""
     checks: list[tuple[str, Callable[[Settings], Awaitable[Finding]]]] = [
         ("python", _python),
+        ("workers", _workers),
         ("data folder", _data_folder),
         ("postgresql", _postgres),
         ("kafka", _kafka),
@@ -79,6 +80,14 @@ async def _within(part: str, check: Callable[[Settings], Awaitable[Finding]], se
 
 async def _python(_: Settings) -> Finding:
     return Finding("python", Health.OK, f"{sys.version.split()[0]} at {sys.prefix}")
+
+
+async def _workers(settings: Settings) -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = f"{settings.workers} on {cores} core(s)"
+    if settings.workers > cores:
+        return Finding("workers", Health.WARNING, found, "more processes than cores take turns; set ESB_WORKERS lower")
+    return Finding("workers", Health.OK, found)
 
 
 async def _data_folder(settings: Settings) -> Finding:
