@@ -10,7 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.auth.origins import Origins
@@ -21,6 +21,7 @@ from gateway.request_context import RequestContext
 from gateway.rest.guard import Guard, esb_error, http_exception
 from gateway.rest.openapi import openapi_route
 from gateway.ws.events import EventSocket
+from gateway.ws.routes import ByKind, SocketRoutes
 from schema.errors import ErrorCode, EsbError
 
 RoutesOf = Callable[[Guard], Sequence[BaseRoute]]
@@ -45,8 +46,12 @@ class Gateway:
     hosts: Sequence[str] = ("*",)
 
 
-def create_app(gateway: Gateway) -> Starlette:
+def create_app(gateway: Gateway) -> ASGIApp:
     """The ASGI application. It has no lifespan: what it leads to is started before it and stopped after it."""
+    return ByKind(_sockets(gateway), _http(gateway))
+
+
+def _http(gateway: Gateway) -> ASGIApp:
     api = [route for routes in gateway.rest for route in routes(gateway.guard)]
     app = Starlette(
         routes=[
@@ -54,7 +59,6 @@ def create_app(gateway: Gateway) -> Starlette:
             *gateway.graphql,
             # public: a client generator has no token, and it says nothing of any tenant
             Mount("/api/v1", Router([openapi_route(), *api], redirect_slashes=False)),
-            gateway.event_socket.route(),
             *probe_routes(gateway.readiness, gateway.metrics),
         ],
         middleware=[Middleware(RequestContext), *_hosts(gateway.hosts), *gateway.origins.cors()],
@@ -66,15 +70,25 @@ def create_app(gateway: Gateway) -> Starlette:
     return app
 
 
+def _sockets(gateway: Gateway) -> ASGIApp:
+    """Without Starlette's layers, which mean nothing to a WebSocket and would be kept for each while it is open."""
+    app: ASGIApp = SocketRoutes([*gateway.graphql, gateway.event_socket.route()], _no_socket_here)
+    for middleware in reversed([Middleware(RequestContext), *_hosts(gateway.hosts)]):
+        app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+    return app
+
+
 def _hosts(hosts: Sequence[str]) -> list[Middleware]:
     if "*" in hosts:
         return []
     return [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)]
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] != "websocket":
-        raise HTTPException(404)
+async def _nothing_here(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise HTTPException(404)
+
+
+async def _no_socket_here(scope: Scope, receive: Receive, send: Send) -> None:
     refusal = EsbError(ErrorCode.NOT_FOUND, "there is nothing at this path")
     await WebSocket(scope, receive, send).send_denial_response(problem(refusal))
 
