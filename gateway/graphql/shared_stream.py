@@ -24,6 +24,8 @@ from processors.live.subscription import Draining
 from schema.errors import ErrorCode, EsbError
 from schema.principal import Principal
 
+_WAITING_BYTES = 64 * 1024
+
 _log = structlog.get_logger(__name__)
 
 
@@ -85,10 +87,22 @@ class SharedStream:
                 retry_after_ms=1000,
             )
         if self._held is None or not self._carrying:
-            self._waiting[operation_id] = asked
+            self._wait_for_it(operation_id, asked)
             return
         self._held.prolong(asked.caller.principal)
         self._start(operation_id, asked)
+
+    def _wait_for_it(self, operation_id: str, asked: Asked) -> None:
+        """Keep an operation until the stream is open: a little of them, since nobody may ever come."""
+        asked.request.variables = asked.request.variables.copy()  # else it keeps the whole body
+        self._waiting[operation_id] = asked
+        if sum(map(_size, self._waiting.values())) > _WAITING_BYTES:
+            del self._waiting[operation_id]
+            raise EsbError(
+                ErrorCode.RATE_LIMITED,
+                f"open the event stream first: at most {_WAITING_BYTES} bytes of operations wait for that",
+                retry_after_ms=1000,
+            )
 
     def stop(self, operation_id: str) -> None:
         """End an operation, silently; one that is not there has ended before."""
@@ -136,3 +150,7 @@ class SharedStream:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _size(asked: Asked) -> int:
+    return len(asked.request.query or "") + len(memoryview(asked.request.variables))

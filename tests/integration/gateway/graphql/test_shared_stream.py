@@ -170,6 +170,18 @@ async def test_operations_of_a_stream_are_bounded(world: World) -> None:
     await world.idle()
 
 
+async def test_large_operations_do_not_wait_for_a_stream_that_may_never_be_opened(world: World) -> None:
+    event = {"eventType": "user.created", "payload": {"large": "x" * 40_000}}
+    async with reserved(world) as shared:
+        assert (await shared.ask(PUBLISH, "1", e=event)).status_code == 202
+        assert (await shared.ask(PUBLISH, "2", e=event)).status_code == 429
+        async with shared.opened():
+            assert await shared.hear() is not None
+            assert await shared.hear() == ("complete", {"id": "1"})
+            assert (await shared.ask(PUBLISH, "2", e=event)).status_code == 202
+            assert (await shared.hear())[1]["payload"]["data"] == {"publishEvent": {"position": 2}}
+
+
 async def test_reservations_are_bounded_and_do_not_wait_for_ever(world: World) -> None:
     async with world.http() as http:
         async with asyncio.timeout(10):
