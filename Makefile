@@ -36,7 +36,7 @@ services-stop: setup ## Stop what `make services` started; the data stays.
 bench: setup ## Run benchmarks: all of them, or NAME=ledger-append.
 	@$(BIN)/python -m tests.benchmarks $(NAME)
 
-soak: setup ## Kill and freeze services under load again and again, for MINUTES=30.
+soak: setup ## Kill and freeze services under load, cut subscribers, again and again, for MINUTES=30.
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30)
 
 lint: setup ## Check style, types, layers, the exported schema, and what must not stand in any file.
