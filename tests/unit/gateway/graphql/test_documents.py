@@ -78,6 +78,11 @@ def test_the_least_recently_used_goes_first() -> None:
             " fragment e on Event { effects(first: $n) { nodes { id } } }",
             61,
         ),
+        (
+            "query($n: Int = 20) { events(first: $n)"
+            " { nodes { eventId effects(first: 5) { nodes { eventId } } } pageInfo { hasNextPage } } }",
+            142,
+        ),
         ("subscription { events { id cause { id } } }", 2),
         ("subscription { feed { cursor ... on Event { cause { id } } } }", 2),
         ("subscription { eventBatches { cursor events { id } } }", 101),
