@@ -82,8 +82,10 @@ describe(`${CUTS} cuts`, () => {
       assert.equal(completed, false);
     });
 
-    it(`${name} without it loses what is published meanwhile`, async () => {
-      const lost = (await tenant.numbers()).length - (stock.get(name) as Follower).numbers.length;
+    it(`${name} without it loses what is published meanwhile`, async (test) => {
+      const published = (await tenant.numbers()).length;
+      const lost = published - (stock.get(name) as Follower).numbers.length;
+      test.diagnostic(`lost ${lost} of ${published}`);
       assert.ok(lost >= CUTS * WHILE_DOWN, `lost ${lost}`);
     });
   }

@@ -94,6 +94,7 @@ describe('a subscription goes on', () => {
     let failures = 0;
     let fail = false;
     await follow({
+      lazy: false,
       token: () => {
         if (fail && failures++ < 2) throw new Error('offline');
         return token;
