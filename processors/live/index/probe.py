@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from struct import Struct
+from struct import error as StructError
 from typing import Any, NamedTuple, cast
 
 from schema.filter.values import is_number
@@ -89,7 +90,7 @@ def number_key(value: int | float) -> int:
     """
     try:
         bits: int = _as_long(_as_double(value))[0]
-    except OverflowError:
+    except StructError:  # a whole number beyond all doubles
         return WHOLE[Kind.NUMBERS][1] if value > 0 else 0
     return bits + _SIGN if bits >= 0 else -bits
 
