@@ -200,9 +200,12 @@ class Supervisor:
             place.pid = os.fork()
             if place.pid == 0:
                 self._live(Worker(place.number, self._lifeline, ready))
+        except OSError as error:
+            place.ended(place.began)
+            _log.error("worker cannot be started", worker=place.number, reason=error.strerror, pause_s=place.pause)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAKING)
-        os.close(ready)
+            os.close(ready)
 
     def _live(self, worker: Worker) -> None:
         """The child's life, from fork to end; never returns."""

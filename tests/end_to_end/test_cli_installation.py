@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -103,6 +104,48 @@ def test_a_token_that_cannot_be_made(shell: Shell, arguments: str, said: str) ->
     assert (done.code, done.out, said in done.err) == (1, "", True), done
 
 
+# ---- revoke
+
+
+def test_a_revoked_token_opens_nothing_whichever_way_it_comes(api: Api, shell: Shell) -> None:
+    token = shell("token", "--tenant", api.tenant).out.strip()
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=api.gateway.url, headers=headers, timeout=30) as client:
+        ticket = client.post("/api/v1/tickets").raise_for_status().json()["ticket"]
+        shell("revoke", "--token", "-", "--reason", "seen in a log", stdin=token + "\n")
+        deadline = time.monotonic() + 20
+        while client.get("/api/v1/streams").status_code == 200:
+            assert time.monotonic() < deadline
+        stream = {"accept": "text/event-stream"}
+        query = {"query": "subscription { events { position } }"}
+        for answer in (
+            client.get("/api/v1/streams"),
+            client.post("/api/v1/events", json={"event_type": "user.x", "payload": 1}),
+            client.post("/api/v1/tickets"),
+            client.post("/graphql", json={"query": "{ streams { nodes { id } } }"}),
+            client.get("/graphql", params=query, headers=stream),
+            httpx.get(api.gateway.url + "/graphql", params=query | {"ticket": ticket}, headers=stream, timeout=30),
+        ):
+            assert (answer.status_code, "revoked" in answer.text) == (401, True), answer.text
+
+
+@pytest.mark.embedded_only
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("", 2, "give one of"),
+        ("--id a --subject b", 2, "give one of"),
+        ("--token abc", 1, "UNAUTHENTICATED: "),
+        ("--token eyJhbGciOiJub25lIn0.eyJ0ZW5hbnQiOiJkZXYifQ.", 1, "BAD_INPUT: the token has no id (jti)"),
+        ("--subject b --before yesterday", 2, "2026-01-26T10:30:00Z"),
+        ("--subject b --before 2226-01-01T00:00:00Z", 1, "BAD_INPUT: `before` may not lie ahead"),
+    ],
+)
+def test_what_cannot_be_revoked(shell: Shell, arguments: str, code: int, said: str) -> None:
+    done = shell.run("revoke", *arguments.split())
+    assert (done.code, done.out, said in done.err) == (code, "", True), done
+
+
 # ---- migrate
 
 
@@ -131,7 +174,14 @@ def test_doctor_finds_a_running_gateway_well(gateway: GatewayProcess) -> None:
     environment = {**gateway.environment, "ESB_DATA_DIR": str(gateway.data_dir)}
     done = ran("doctor", "--json", "--port", str(gateway.port()), environment=environment)
     services = "ok" if "ESB_KAFKA_SERVERS" in environment else "off"
-    well = {"python": "ok", "data folder": "ok", "postgresql": "ok", "kafka": services, "redis": services}
+    well = {
+        "python": "ok",
+        "workers": "ok",
+        "data folder": "ok",
+        "postgresql": "ok",
+        "kafka": services,
+        "redis": services,
+    }
     assert (done.code, health(done)) == (0, well | {"gateway": "ok"}), done
 
 
