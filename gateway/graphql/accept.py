@@ -1,12 +1,15 @@
 """Content negotiation (RFC 9110, section 12.5.1): which of the offered media types the client likes best."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 JSON_TYPES = (JSON, GRAPHQL_JSON)
 """What a whole response comes as; the first where nothing is asked for."""
+
+_REMEMBERED_CHARS = 256
 
 
 class _Range(NamedTuple):
@@ -23,6 +26,12 @@ def preferred(accept: str | None, offered: Sequence[str], *, wildcards: bool = T
     """
     if not accept or not accept.strip():
         return offered[0] if wildcards else None
+    # browsers and clients say the same few headers again and again
+    choose = _remembered if len(accept) <= _REMEMBERED_CHARS else _chosen
+    return choose(accept, tuple(offered), wildcards)
+
+
+def _chosen(accept: str, offered: tuple[str, ...], wildcards: bool) -> str | None:
     ranges = _ranges(accept)
     best: tuple[float, bool, int, int] | None = None
     chosen = None
@@ -34,6 +43,9 @@ def preferred(accept: str | None, offered: Sequence[str], *, wildcards: bool = T
         if best is None or rank > best:
             best, chosen = rank, media
     return chosen
+
+
+_remembered = lru_cache(maxsize=256)(_chosen)
 
 
 def _ranges(accept: str) -> list[_Range]:
