@@ -1,8 +1,15 @@
 /** A list, and what comes after it: no event between the two is missed, none is in both. */
-import type { Client, FormattedExecutionResult } from 'graphql-ws';
 import { GatewayError, isObject, type ResponseError } from './errors.js';
 import { iterate } from './iterate.js';
 import type { Sink } from './resuming.js';
+
+/** A client of graphql-ws or graphql-sse. */
+export interface Subscriber {
+  subscribe<Data>(
+    payload: { query: string; variables?: Record<string, unknown>; extensions?: Record<string, unknown> },
+    sink: Sink<{ data?: Data | null | undefined; errors?: readonly ResponseError[] | undefined }>,
+  ): () => void;
+}
 
 /** A document as text; GraphQL Code Generator's `documentMode: 'string'` writes such documents with their types. */
 export type TypedText<Data, Variables> = (string | String) & {
@@ -44,17 +51,17 @@ export interface LiveSink<List, Live> {
 
 /** Returns what ends it. Errors go to `error`, a `GatewayError` for what the gateway says. */
 export function listThenLive<List, ListVariables, Live, LiveVariables>(
-  client: Client,
+  client: Subscriber,
   operations: ListThenLive<List, ListVariables, Live, LiveVariables>,
   sink: LiveSink<List, Live>,
 ): () => void;
 /** Resolves with the list. Throws, as `live` does, a `GatewayError` for what the gateway says. */
 export function listThenLive<List, ListVariables, Live, LiveVariables>(
-  client: Client,
+  client: Subscriber,
   operations: ListThenLive<List, ListVariables, Live, LiveVariables>,
 ): Promise<Listed<List, Live>>;
 export function listThenLive<List, ListVariables, Live, LiveVariables>(
-  client: Client,
+  client: Subscriber,
   { list, live }: ListThenLive<List, ListVariables, Live, LiveVariables>,
   sink?: LiveSink<List, Live>,
 ): (() => void) | Promise<Listed<List, Live>> {
@@ -103,7 +110,7 @@ function told<List, Live>(query: Query<List>, follow: Follow<Live>, sink: LiveSi
 }
 
 function run<Data, T>(
-  client: Client,
+  client: Subscriber,
   operation: { readonly query: unknown; readonly variables?: unknown },
   cursor: string | undefined,
   read: (data: Data) => T,
@@ -111,11 +118,11 @@ function run<Data, T>(
 ): () => void {
   const payload = {
     query: String(operation.query),
-    variables: operation.variables as Record<string, unknown> | undefined,
+    variables: (operation.variables ?? {}) as Record<string, unknown>,
     ...(cursor !== undefined && { extensions: { resume: { cursor } } }),
   };
   return client.subscribe<Data>(payload, {
-    next(result: FormattedExecutionResult<Data>) {
+    next(result) {
       if (result.data === null || result.data === undefined) sink.error(new GatewayError(result.errors ?? []));
       else sink.next(read(result.data));
     },

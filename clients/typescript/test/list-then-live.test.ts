@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ApolloClient, gql, InMemoryCache } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { createResumingClient, forwardSubscription, GatewayError, listThenLive, type ResumingClient, type TypedText } from '@event-streaming-bus/client';
+import { createResumingSseClient } from '@event-streaming-bus/client/sse';
 import { Client as UrqlClient, gql as urqlGql, subscriptionExchange } from '@urql/core';
 import { WebSocket } from 'ws';
 import { GATEWAY, Tenant } from './gateway.js';
@@ -61,6 +62,25 @@ describe('a list, then live', () => {
       }
       if (numbers.length === 15) break;
     }
+    assert.deepEqual(numbers, await tenant.numbers());
+  });
+
+  it('over event streams', async () => {
+    const token = await tenant.token(3600);
+    const retry = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+    const streams = createResumingSseClient({ url: proxy.url('http'), token, retry });
+    const { data, live } = await listThenLive(streams, operations);
+    const numbers = data.events.nodes.map(({ n }) => n);
+    await tenant.publish(5);
+    for await (const event of live) {
+      numbers.push(event.n);
+      if (numbers.length === 7) {
+        proxy.cut();
+        await tenant.publish(5);
+      }
+      if (numbers.length === 15) break;
+    }
+    streams.dispose();
     assert.deepEqual(numbers, await tenant.numbers());
   });
 
