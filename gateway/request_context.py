@@ -1,6 +1,7 @@
 """Gives every request an id, and turns what nobody foresaw into an answer without a stack trace."""
 
 import re
+from collections.abc import Awaitable
 from secrets import token_hex
 
 import structlog
@@ -22,43 +23,57 @@ class RequestContext:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run the application with its request id set."""
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given.decode() if _REQUEST_ID.match(given) else token_hex(8)
-        logs.request_id.set(request_id)
+        named = _Named(given.decode() if _REQUEST_ID.match(given) else token_hex(8), send)
+        logs.request_id.set(named.request_id)
         logs.tenant.set(None)
-        started = False
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal started
-            if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
-                started = True
-                message.setdefault("headers", [])  # optional in ASGI; a WebSocket is mostly accepted without
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
+        kind, path = scope["type"], scope["path"]
         try:
-            await self._app(scope, receive, send_with_id)
+            answer = self._app(scope, receive, named.send)
+            del scope  # an open socket does without it: two kilobytes
+            await answer
         except ClientDisconnect:
             return
         except Exception:
-            _log.exception("request failed", path=scope["path"])
-            await _answer(scope, receive, send_with_id, started)
+            _log.exception("request failed", path=path)
+            await _answer(kind, receive, named)
 
 
-async def _answer(scope: Scope, receive: Receive, send: Send, started: bool) -> None:
+class _Named:
+    """ASGI's `send`, with the request's id in the answer."""
+
+    __slots__ = ("_send", "request_id", "started")
+
+    def __init__(self, request_id: str, send: Send) -> None:
+        self.request_id = request_id
+        self.started = False
+        self._send = send
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send it."""
+        if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
+            self.started = True
+            message.setdefault("headers", [])  # optional in ASGI; a WebSocket is mostly accepted without
+            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+        return self._send(message)
+
+
+async def _answer(kind: str, receive: Receive, named: _Named) -> None:
     """Say INTERNAL in the protocol's way. A response already begun cannot be taken back: it is cut, or the client would
     take it for whole."""
-    if scope["type"] == "http" and not started:
-        await problem(internal())(scope, receive, send)
-    elif scope["type"] == "http":
+    if kind == "http" and not named.started:
+        await problem(internal())({"type": kind}, receive, named.send)
+    elif kind == "http":
         raise ResponseCut
     else:
-        await send({"type": "websocket.close", "code": 1011})
+        await named.send({"type": "websocket.close", "code": 1011})
 
 
 class ResponseCut(Exception):

@@ -1,10 +1,10 @@
 """GraphQL at one address: queries and mutations, event streams, sockets, and the page to explore them with."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.authenticator import Authenticator
 from gateway.auth.credentials import Credentials
@@ -82,18 +82,20 @@ class GraphQLEndpoint:
         """How many live subscriptions are open, for telemetry."""
         return self._connections.subscriptions()
 
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = Socket(
+    def _socket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return Socket(
             scope, receive, send, door=self._door, operations=self._operations, connections=self._connections
-        )
-        await socket.serve()
+        ).serve()
 
 
 class _Asgi:
-    """An ASGI application as Starlette's routes want it: an object, since functions are taken for request handlers."""
+    """An ASGI application as Starlette's routes want it: an object, since functions are taken for request handlers.
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], object]) -> None:
+    No coroutine itself: its frame would be kept as long as a socket is open.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)  # type: ignore[misc]
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._app(scope, receive, send)

@@ -122,6 +122,7 @@ class Socket:
                     if event["type"] == "websocket.disconnect":
                         return
                     await self._handle(_decoded(event.get("text"), self._connections.limits.message_bytes))
+                    del event  # or the last thing a client said would be kept until it says another
         except TimeoutError:
             await self._close(self._at_deadline)
         except _Close as close:
@@ -179,7 +180,7 @@ class Socket:
             said = InitPayload() if raw in (b"", b"null") else protocol.init_decoder.decode(raw)
         except msgspec.MsgspecError:
             raise _invalid("connection_init carries an object") from None
-        connection = HTTPConnection(self._scope)
+        connection, self._scope = HTTPConnection(self._scope), {}  # not needed again, and two kilobytes
         try:
             principal = await self._door.caller(connection, said)
         except EsbError as error:

@@ -7,6 +7,7 @@ nothing can neither keep a closed socket for ever, nor make us keep what it does
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -174,9 +175,9 @@ class SocketProtocol(asyncio.Protocol):
 
     # The application's side
 
-    async def receive(self) -> Message:
+    def receive(self) -> Awaitable[Message]:
         """ASGI's receive."""
-        return await self._inbox.receive()
+        return self._inbox.receive()
 
     async def send(self, message: Message) -> None:
         """ASGI's send: waits while the peer does not read. Raises ClientDisconnected (an OSError) when it is gone."""
@@ -224,7 +225,9 @@ class SocketProtocol(asyncio.Protocol):
         """Run the application, then see to it that the connection really ends."""
         code = CloseCode.NORMAL_CLOSURE
         try:
-            await self._shared.app(scope, self.receive, self.send)
+            running = self._shared.app(scope, self.receive, self.send)
+            del scope  # or it would be kept as long as the application runs
+            await running
         except ClientDisconnected:
             pass
         except Exception:
