@@ -92,11 +92,7 @@ class Group:
         elif len(items) <= self._gather.max_events:
             self._hand_out(items, step)
         else:
-            before = step.before
-            for start in range(0, len(items), self._gather.max_events):
-                part = items[start : start + self._gather.max_events]
-                self._send(part, before)
-                before = part[-1].cursor
+            self._send_in_parts(items, step.before)
 
     def pulse(self, now: float, place: Cursor) -> None:
         """To be called about once a second: says `Progress` after a quiet while. `place`: the tailer's."""
@@ -111,22 +107,32 @@ class Group:
         for member in [*self._buffered, *self._direct]:
             member.fail(error)
 
+    def _send_in_parts(self, items: Sequence[Delivered], before: Cursor) -> None:
+        fallen: list[Member] = []
+        for start in range(0, len(items), self._gather.max_events):
+            part = items[start : start + self._gather.max_events]
+            for member in fallen:
+                member.push(part)
+            fallen += self._send(part, before)
+            before = part[-1].cursor
+
     def _gather_more(self, items: Sequence[Delivered], before: Cursor) -> None:
-        for item in items:
+        for index, item in enumerate(items):
             if self._before is None:
                 self._before = before
                 self._timer = asyncio.get_running_loop().call_later(self._gather.max_wait_s, self._flush)
             self._gathered.append(item)
             self._gathered_bytes += weight(item.event)
             if len(self._gathered) >= self._gather.max_events or self._gathered_bytes >= GATHERED_BYTES:
-                self._flush()
+                for member in self._flush():
+                    member.push(items[index + 1 :])
             before = item.cursor
 
-    def _flush(self) -> None:
+    def _flush(self) -> Sequence[Member]:
+        """Send what was gathered; those who did not take it."""
         items, before = self._gathered, self._before
         self._forget()
-        if items and before is not None:
-            self._send(items, before)
+        return self._send(items, before) if items and before is not None else ()
 
     def _forget(self) -> None:
         self._gathered, self._gathered_bytes, self._before = [], 0, None
@@ -145,19 +151,19 @@ class Group:
         self._quiet_since = step.now
         self._pass_on(turn)
 
-    def _send(self, items: Sequence[Item], before: Cursor) -> None:
-        """As `_hand_out`, of items that make a turn of their own."""
+    def _send(self, items: Sequence[Item], before: Cursor) -> Sequence[Member]:
+        """As `_hand_out`, of items that make a turn of their own; those who did not take it."""
         assert self._shape is not None
         try:
             messages = self._shape.messages(items, self._sign, caught_up=True)
         except Exception:
-            self._give_up(items, before)
-            return
-        if messages:
-            self._quiet_since = time.monotonic()
-            self._pass_on(Turn(items, before, messages, self._sign))
+            return self._give_up(items, before)
+        if not messages:
+            return ()
+        self._quiet_since = time.monotonic()
+        return self._pass_on(Turn(items, before, messages, self._sign))
 
-    def _pass_on(self, turn: Turn) -> None:
+    def _pass_on(self, turn: Turn) -> Sequence[Member]:
         left: list[Member] = []
         for member, outlet in self._direct.items():
             try:
@@ -168,13 +174,15 @@ class Group:
                 left.append(member)
         for member in left:
             self._fall_back(member, turn)
+        return left
 
-    def _give_up(self, items: Sequence[Item], before: Cursor) -> None:
+    def _give_up(self, items: Sequence[Item], before: Cursor) -> Sequence[Member]:
         """No message could be made: each member meets the failure by itself, and tells its client of it."""
         _log.exception("a message could not be made")
-        turn = Turn(items, before, (), self._sign)
-        for member in list(self._direct):
+        turn, members = Turn(items, before, (), self._sign), list(self._direct)
+        for member in members:
             self._fall_back(member, turn)
+        return members
 
     def _fall_back(self, member: Member, turn: Turn) -> None:
         self._direct.pop(member, None)

@@ -61,7 +61,7 @@ class Follower:
     def __init__(self, subscription: LiveSubscription, start: int, names: set[str] | None) -> None:
         self.subscription = subscription
         self.blocked = False
-        self.direct = 0
+        self.direct = self.refused = 0
         self.start = start
         self.names = names
         self.seen: list[int] = []
@@ -79,11 +79,16 @@ class Follower:
         assert len(items) <= self.subscription.request.max_events
         self.take(items)
 
+    @property
+    def is_direct(self) -> bool:
+        return self.subscription._feeds[0].direct
+
     def ready(self) -> bool:
         return not self.blocked
 
     def send(self, turn: Turn) -> bool:
         if self.blocked:
+            self.refused += 1
             return False
         assert turn.before.position >= self.cursor, "a turn begins after what was seen"
         assert [message.place for message in turn.messages] == [item.cursor for item in turn.items]
@@ -174,7 +179,7 @@ class World:
 
     async def settle(self) -> None:
         for follower in self.followers:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(5):
                 while follower.caught_up_at is None or len(follower.seen) < len(follower.expected(self.ledger)):
                     await follower.step()
             await follower.step()
