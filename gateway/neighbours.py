@@ -8,7 +8,7 @@ the answer back, as it comes. Nothing is decided here: the other one authenticat
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from hmac import compare_digest
 
 import httpx
@@ -46,18 +46,17 @@ class Neighbours:
         """Let go of the connections to the others."""
         await self._client.aclose()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have it answered."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer, or have it answered. No coroutine itself: its frame would be kept as long as a socket is open."""
         if scope["type"] == "http" and scope["path"] == PATH:
             at_home(scope, self._number)
             token = token_of(HTTPConnection(scope))
+            home = home_of(token) if token is not None else None
+            if home is not None and home != self._number and home < len(self._addresses):
+                return self._pass_on(home, scope, receive, send)
             if token is not None:
-                home = home_of(token)
-                if home is not None and home != self._number and home < len(self._addresses):
-                    await self._pass_on(home, scope, receive, send)
-                    return
                 self._look_through(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _look_through(self, scope: Scope) -> None:
         """A request that was passed on here comes from whom the other worker says."""

@@ -85,6 +85,7 @@ class SharedHttp:
     async def _run(self, request: Request, principal: Principal, send: Send) -> Answer | None:
         stream = self._reservations.find(token_of(request) or "", principal)
         said = await read_request(request, self._body_bytes)
+        self._credentials.still(principal)
         operation_id = said.extensions.operation_id if said.extensions is not None else None
         if not operation_id or len(operation_id) > _MAX_ID_CHARS:
             raise bad_input(f"an operation needs an id of at most {_MAX_ID_CHARS} characters: extensions.operationId")

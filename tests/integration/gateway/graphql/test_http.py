@@ -1,5 +1,6 @@
 """GraphQL over HTTP: media types, statuses, and what every error carries."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -104,6 +105,21 @@ async def test_nobody_comes_in_without_a_token(world: World) -> None:
                 assert answer.status_code == 401
                 assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
                 assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_slow_body_does_not_outlive_the_token(world: World) -> None:
+    token, body = world.token(ttl=1.5), json.dumps({"query": PUBLISH, "variables": {"e": GOOD}}).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    head = f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n"
+    writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:-1])
+    async with asyncio.timeout(20), world.http() as client:
+        client.headers["authorization"] = f"Bearer {token}"
+        while (await client.post("/graphql", json={"query": "{ __typename }"})).status_code != 401:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        writer.write(body[-1:])
+        assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+    assert not (await world.data("{ events { nodes { eventId } } }"))["events"]["nodes"]
 
 
 async def test_refusals_of_the_use_case_carry_their_code(world: World) -> None:
