@@ -58,8 +58,10 @@ class Application:
 
     def __init__(self) -> None:
         self.accepts = True
+        self.hears = asyncio.Event()
+        self.hears.set()
+        self.fails: Exception | None = None
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
-        self.failed: list[BaseException] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -69,11 +71,13 @@ class Application:
             if self.accepts:
                 await send({"type": "websocket.accept"})
             self.sessions.put_nowait(session)
-            while True:
+            while self.fails is None:
+                await self.hears.wait()
                 message = await receive()
                 session.received.put_nowait(message)
                 if message["type"] == "websocket.disconnect":
                     return
+            raise self.fails
         finally:
             session.ended.set()
 
@@ -90,15 +94,20 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
 
-    async def upgrade(self, *, answered: bool = True) -> None:
+    async def upgrade(self, *, answered: bool = True, version: int = 13, more: bytes = b"") -> None:
         """Ask for a WebSocket, and read the answer."""
         await self.write(
             b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: %d\r\n%b\r\n" % (version, more)
         )
         if answered:
-            head = await self._until(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 101 "), head
+            assert await self.status() == 101
+
+    async def status(self) -> int:
+        """Of an HTTP answer."""
+        head = await self._until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 "), head
+        return int(head[9:12])
 
     async def write(self, data: bytes) -> None:
         """Bare bytes."""

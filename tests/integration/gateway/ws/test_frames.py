@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+import pytest
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 from websockets.frames import Opcode
 
@@ -96,12 +98,23 @@ async def test_a_send_that_waits_goes_before_frames_written_when_the_peer_reads_
     client, session = await running.open(receive_buffer=4096)
     written = fill(session)
     session.frames.on_writable = lambda: session.frames.write(frame(b"frame"))
-    sends = [asyncio.create_task(session.say(f"send {number}")) for number in range(3)]
+    long = "x" * 10 * HIGH_WATER_BYTES
+    sends = [asyncio.create_task(session.say(f"{number}{long}")) for number in range(3)]
     await asyncio.sleep(0)
     assert not any(send.done() for send in sends)
     await drained(client, written)
-    assert await client.texts(4) == [b"send 0", b"send 1", b"send 2", b"frame"]
+    assert [text[:5] for text in await client.texts(4)] == [b"0xxxx", b"1xxxx", b"2xxxx", b"frame"]
     await asyncio.gather(*sends)
+
+
+async def test_a_send_that_waits_ends_with_the_connection(running: Running) -> None:
+    client, session = await running.open(receive_buffer=4096)
+    fill(session)
+    sending = asyncio.create_task(session.say("last"))
+    await asyncio.sleep(0)
+    client.reset()
+    with pytest.raises(ClientDisconnected):
+        await asyncio.wait_for(sending, WITHIN_S)
 
 
 async def test_nothing_is_written_before_the_handshake_is_answered(running: Running) -> None:
@@ -115,7 +128,7 @@ async def test_nothing_is_written_before_the_handshake_is_answered(running: Runn
     await session.send({"type": "websocket.accept"})
     assert session.frames.writable
     session.frames.write(frame(b"in time"))
-    assert (await client._until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    assert await client.status() == 101
     assert await client.texts(1) == [b"in time"]
 
 

@@ -8,7 +8,7 @@ from websockets.frames import Frame, Opcode
 
 from gateway.ws import protocol
 from gateway.ws.frames import text_header
-from tests.integration.gateway.ws.conftest import MESSAGE_BYTES, Running, started
+from tests.integration.gateway.ws.conftest import MESSAGE_BYTES, WITHIN_S, Running, started
 from tests.integration.gateway.ws.test_frames import drained, fill
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = (
@@ -196,3 +196,51 @@ async def test_draining_tells_all_even_beside_one_that_closed_and_does_not_read(
     assert await client.closed() == 1012
     assert (await session.said())["code"] == 1012
     await running.emptied()
+
+
+async def test_a_close_that_is_not_answered_ends_all_the_same(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "CLOSE_TIMEOUT_S", 0.1)
+    client, session = await running.open()
+    await session.send({"type": "websocket.close", "code": 4400})
+    assert await client.closed() == 4400
+
+
+async def test_what_the_application_has_not_heard_is_bounded(running: Running) -> None:
+    running.application.hears.clear()
+    client, session = await running.open()
+    sending = asyncio.create_task(client.write(masked(TEXT, b"x" * 1000) * 20_000))
+    async with asyncio.timeout(WITHIN_S):
+        while session.frames._transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody
+            await asyncio.sleep(0.01)
+    assert not sending.done()
+    running.application.hears.set()
+    for _ in range(20_000):
+        assert (await session.said())["type"] == "websocket.receive"
+    await sending
+
+
+async def test_a_peer_that_was_not_heard_can_still_close(running: Running) -> None:
+    running.application.hears.clear()
+    client, session = await running.open()
+    await client.write(masked(TEXT, b"x" * MESSAGE_BYTES) * 2)
+    async with asyncio.timeout(WITHIN_S):
+        while session.frames._transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody
+            await asyncio.sleep(0.01)
+    await session.send({"type": "websocket.close", "code": 4429})
+    await client.say(CLOSE, (4429).to_bytes(2))
+    assert await client.closed() == 4429
+    running.application.hears.set()
+    assert (await session.said())["type"] == "websocket.receive"
+    await asyncio.wait_for(session.ended.wait(), WITHIN_S)
+
+
+async def test_after_the_end_the_application_hears_of_nothing_else(running: Running) -> None:
+    client, session = await running.open()
+    await client.say(CLOSE, (1001).to_bytes(2))
+    last = await session.said()
+    assert await session.receive() == await session.receive() == last
+    await session.send({"type": "websocket.close"})  # too late, and no mistake
+    with pytest.raises(ClientDisconnected):
+        await session.say("nobody hears it")
