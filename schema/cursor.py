@@ -69,6 +69,9 @@ def _pack(numbers: tuple[int, ...]) -> bytes:
     """Unsigned LEB128 of each number plus one, so that -1 (unknown) packs too."""
     out = bytearray()
     for number in numbers:
+        if number < 0x7F:  # most are -1
+            out.append(number + 1)
+            continue
         rest = number + 1
         while rest > 0x7F:
             out.append(rest & 0x7F | 0x80)
@@ -104,9 +107,9 @@ class CursorCodec:
         """The text of a cursor; raises TOO_COMPLEX when it covers more partitions than fit in 512 characters."""
         epoch, position, at_ms, kafka, redis = cursor
         if kafka:
-            if sum(len(offsets) for _, offsets in kafka) > MAX_PARTITIONS:
+            if sum([len(offsets) for _, offsets in kafka]) > MAX_PARTITIONS:
                 raise EsbError(ErrorCode.TOO_COMPLEX, f"a cursor covers at most {MAX_PARTITIONS} Kafka partitions")
-            packed = tuple((stream, _pack(offsets)) for stream, offsets in kafka)
+            packed = tuple([(stream, _pack(offsets)) for stream, offsets in kafka])
         else:
             packed = ()
         # a plain tuple is packed as a _Wire is; one is signed for each event of every answer
