@@ -132,7 +132,8 @@ class SocketProtocol(asyncio.Protocol):
         if self._conn.state is State.OPEN:
             self._answer_pings(output)
         elif self._stage is _Stage.CLOSED:
-            self._transport.close()  # it has answered our close, or said something else for the last time
+            if self._conn.close_rcvd is not None or self._conn.parser_exc is not None:
+                self._transport.close()  # it has answered our close, or cannot any more
         elif self._stage is _Stage.OPEN and self._conn.parser_exc is not None:
             self._fail(output)
         elif self._stage is _Stage.OPEN:
