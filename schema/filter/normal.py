@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,34 +17,55 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _EXACT_DOUBLE = 2**53
 
 
-def normalise(filter: Filter) -> Filter:
+class Normal(NamedTuple):
+    """A normalised filter, and bytes that are equal only for filters of equal meaning (and are so for most of those):
+    the tree itself takes 1 for true."""
+
+    filter: Filter
+    canonical: bytes
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The bytes in 16."""
+        return blake2b(self.canonical, digest_size=16).digest()
+
+
+def normal_form(filter: Filter) -> Normal:
     """The same filter: expressions lowered to tests where possible, `Not` only on leaves, `And`/`Or` flat, sorted
     (fields before documents) and without repeats."""
-    return _normal(filter, True)
+    form = _normal(filter, True)
+    return Normal(form.filter, _encoder.encode(form.plain))
+
+
+def normalise(filter: Filter) -> Filter:
+    """`normal_form` without the bytes."""
+    return _normal(filter, True).filter
 
 
 def fingerprint(filter: Filter) -> bytes:
     """16 bytes that are equal only for filters of equal meaning (and are so for most of those)."""
-    return fingerprint_normalised(normalise(filter))
+    return normal_form(filter).fingerprint
 
 
-def fingerprint_normalised(filter: Filter) -> bytes:
-    """The same for what `normalise` returned."""
-    return blake2b(canonical(filter), digest_size=16).digest()
+class _Form(NamedTuple):
+    """`plain`: the filter as nested lists that name every node: two nodes give the same only if they mean the same."""
+
+    filter: Filter
+    plain: list[Any]
 
 
-def canonical(node: Filter) -> bytes:
-    """The bytes of a normalised filter."""
-    return _encoder.encode(_plain(node))
+_EVERYTHING = _Form(EVERYTHING, ["and"])
+_NOTHING = _Form(NOTHING, ["or"])
+_NAMES: dict[type[And] | type[Or], str] = {And: "and", Or: "or"}
 
 
-def _normal(node: Filter, want: bool) -> Filter:
+def _normal(node: Filter, want: bool) -> _Form:
     match node:
         case Not(item):
             return _normal(item, not want)
         case And(items) | Or(items):
             conjunction = isinstance(node, And) == want
-            return _many(conjunction, (_normal(item, want) for item in items))
+            return _many(conjunction, [_normal(item, want) for item in items])
         case Test():
             return _leaf(_test(node), want)
         case Holds(tree):
@@ -52,24 +73,30 @@ def _normal(node: Filter, want: bool) -> Filter:
             return _leaf(lowered, want) if isinstance(lowered, Holds) else _normal(lowered, want)
 
 
-def _leaf(node: Filter, want: bool) -> Filter:
-    if want:
-        return node
-    if isinstance(node, Or):
-        return EVERYTHING  # a test that can never match was made NOTHING
-    return Not(node)
+def _leaf(node: Test | Holds | None, want: bool) -> _Form:
+    """None: a test that can never match."""
+    if node is None:
+        return _NOTHING if want else _EVERYTHING
+    if isinstance(node, Test):
+        plain: list[Any] = ["test", node.path.segments, node.op, _constant(node.value)]
+    else:
+        plain = ["holds", _tree(node.tree)]
+    return _Form(node, plain) if want else _Form(Not(node), ["not", plain])
 
 
-def _many(conjunction: bool, items: Iterable[Filter]) -> Filter:
-    flat: dict[bytes, Filter] = {}
+def _many(conjunction: bool, forms: Iterable[_Form]) -> _Form:
+    flat: dict[bytes, _Form] = {}
     kind: type[And] | type[Or] = And if conjunction else Or
-    for item in items:
-        for part in item.items if isinstance(item, kind) else (item,):
-            if isinstance(part, And | Or) and not part.items:
+    for form in forms:
+        inner = form.filter
+        for part in map(_Form, inner.items, form.plain[1:]) if isinstance(inner, kind) else (form,):
+            if isinstance(part.filter, And | Or) and not part.filter.items:
                 return part  # NOTHING in a conjunction, EVERYTHING in a disjunction
-            flat[canonical(part)] = part
-    parts = tuple(flat[key] for key in sorted(flat, key=lambda key: (_cost(flat[key]), key)))
-    return parts[0] if len(parts) == 1 else kind(parts)
+            flat[_encoder.encode(part.plain)] = part
+    parts = [flat[key] for key in sorted(flat, key=lambda key: (_cost(flat[key].filter), key))]
+    if len(parts) == 1:
+        return parts[0]
+    return _Form(kind(tuple(part.filter for part in parts)), [_NAMES[kind], *(part.plain for part in parts)])
 
 
 def _cost(node: Filter) -> int:
@@ -84,7 +111,7 @@ def _cost(node: Filter) -> int:
     return 2
 
 
-def _test(test: Test) -> Filter:
+def _test(test: Test) -> Test | None:
     value, path = _number(test.value), test.path
     match test.op:
         case Op.EXISTS:
@@ -93,7 +120,7 @@ def _test(test: Test) -> Filter:
             values = {_encoder.encode(_constant(item)): _number(item) for item in value}
             kept = [values[key] for key in sorted(values)]
             if len(kept) < 2:
-                return Test(path, Op.EQ, kept[0]) if kept else NOTHING
+                return Test(path, Op.EQ, kept[0]) if kept else None
             return Test(path, Op.IN, kept)
         case Op.PATTERN:
             segments = parse_pattern(value).segments
@@ -126,21 +153,6 @@ def _constant(value: Any) -> Any:
         case dict():
             return {"d": {key: _constant(item) for key, item in value.items()}}
     return value
-
-
-def _plain(node: Filter) -> Any:
-    """Nested lists that name every node: two nodes give the same only if they mean the same."""
-    match node:
-        case Test(path, op, value):
-            return ["test", path.segments, op, _constant(value)]
-        case And(items):
-            return ["and", *map(_plain, items)]
-        case Or(items):
-            return ["or", *map(_plain, items)]
-        case Not(item):
-            return ["not", _plain(item)]
-        case Holds(tree):
-            return ["holds", _tree(tree)]
 
 
 def _tree(node: Any) -> Any:

@@ -14,7 +14,7 @@ from schema.event import Event
 from schema.filter import values
 from schema.filter.ast import FIELDS, ORDERING, And, FieldKind, Filter, Holds, Not, Op, Or, Test
 from schema.filter.evaluate import compile_expression, evaluate, true_for_event
-from schema.filter.normal import canonical, normalise
+from schema.filter.normal import normal_form
 from schema.filter.pattern import ANY, ONE, parse_pattern
 
 __all__ = ["compile_expression", "compile_filter", "evaluate"]
@@ -44,8 +44,7 @@ class _Meaning:
     __slots__ = ("filter", "key")
 
     def __init__(self, filter: Filter) -> None:
-        self.filter = normalise(filter)
-        self.key = canonical(self.filter)
+        self.filter, self.key = normal_form(filter)
 
     def __hash__(self) -> int:
         return hash(self.key)

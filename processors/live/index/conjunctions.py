@@ -1,6 +1,5 @@
 """A filter as alternatives, each a list of probes that all have to hold: what the index is built from."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -49,15 +48,14 @@ def _alternatives(node: Filter) -> list[_Terms]:
             return [_Terms((merged,))] if merged else [terms for item in items for terms in _alternatives(item)]
         case And(items):
             tests = tuple(item for item in items if isinstance(item, Test))
-            if len(tests) == len(items):
-                return [_Terms(tests)]
-            return _product(map(_alternatives, items))
+            either = [_alternatives(item) for item in items if isinstance(item, Or)]
+            return _product(_Terms(tests, len(tests) + len(either) == len(items)), either)
         case Not() | Holds():
             return [_Terms(exact=False)]
 
 
-def _product(factors: Iterable[list[_Terms]]) -> list[_Terms]:
-    spread = [_Terms()]
+def _product(common: _Terms, factors: list[list[_Terms]]) -> list[_Terms]:
+    spread = [common]
     for factor in sorted(factors, key=len):
         if len(spread) * len(factor) > MAX_ALTERNATIVES:
             spread = [_Terms(terms.tests, False) for terms in spread]

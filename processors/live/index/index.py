@@ -7,7 +7,7 @@ from processors.live.index.conjunctions import conjunctions
 from processors.live.index.tree import Found, Leaf, Node
 from schema.event import Event
 from schema.filter.ast import EVERYTHING, Filter
-from schema.filter.normal import fingerprint_normalised, normalise
+from schema.filter.normal import normal_form
 from schema.filter.python import compile_normalised
 
 T = TypeVar("T", bound=Hashable)
@@ -49,11 +49,11 @@ class PredicateIndex(Generic[T]):
         `where`: None for every event. `streams`: names of streams; None for any.
         """
         self.remove(target)
-        normal = EVERYTHING if where is None else normalise(where)
-        key = (fingerprint_normalised(normal), streams)
+        normal = normal_form(EVERYTHING if where is None else where)
+        key = (normal.fingerprint, streams)
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = _Entry(key, normal, streams)
+            entry = self._entries[key] = _Entry(key, normal.filter, streams)
             for leaf in entry.leaves:
                 self._root.add(leaf, 0)
         entry.join(target)
