@@ -18,10 +18,11 @@ from tests.services.external import Service, services
 from tests.services.gateway import GatewayProcess
 from tests.services.postgres import Databases
 
-LEDGER = Size(sockets=1000, events=100_000, per_second=1500, cuts_per_second=40, careless=True)
-KAFKA = Size(sockets=100, events=10_000, per_second=150, cuts_per_second=5)
+LEDGER = Size(sockets=1000, events=100_000, per_second=700, cuts_per_second=25, careless=True)
+KAFKA = Size(sockets=100, events=10_000, per_second=70, cuts_per_second=3)
 KILLS = 9
 PUBLISHED_WITHIN_S = 1200.0
+READY_WITHIN_S = 240.0  # it comes back into a thousand subscribers that all catch up at once
 CREATE = (
     'mutation{ledger:createStream(stream:{streamName:"ledger"}){streamName}'
     ' kafka:createStream(stream:{streamName:"kafka",engine:KAFKA,partitions:4}){streamName}}'
@@ -36,6 +37,7 @@ def main() -> int:
         with Databases(ours.postgres.url).fresh() as dsn:
             settings = {"ESB_POSTGRES_URL": dsn, "ESB_KAFKA_SERVERS": ours.kafka.url}
             gateway = GatewayProcess(Path(folder, "gateway"), settings)
+            gateway.deadline = READY_WITHIN_S
             gateway.start()
             try:
                 return asyncio.run(run(gateway, {"gateway": gateway, "PostgreSQL": ours.postgres, "Kafka": ours.kafka}))
