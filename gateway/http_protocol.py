@@ -17,3 +17,8 @@ class HttpProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection becomes a WebSocket's; the parser, which holds us, would wait for the garbage collector."""
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]
