@@ -130,7 +130,7 @@ async def test_draining_is_a_transport_error_to_try_again_after(world: World) ->
     await world.idle()
 
 
-async def test_a_failure_of_the_subscription_ends_it_as_a_transport_error(world: World) -> None:
+async def test_a_log_that_drains_first_says_where_to_go_on(world: World) -> None:
     (receipt,) = await world.publish(1)
     async with multipart(world) as parts:
         await parts.next()
