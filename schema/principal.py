@@ -41,6 +41,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     token_id: str | None = None
     issued_at: float | None = None
 
+    @property
+    def read_scope(self) -> frozenset[str] | None:
+        """The patterns of streams it may read, which is all that decides about what it sees; None: every stream."""
+        patterns = frozenset(grant.streams for grant in self.grants if grant.action is Action.READ)
+        return None if "*" in patterns else patterns
+
     def may(self, action: Action, stream: str | None = None) -> bool:
         """Whether `action` is granted on `stream`; on any stream at all where it is left out."""
         return any(

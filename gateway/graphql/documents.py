@@ -149,7 +149,7 @@ class Documents:
             measure=measure,
             query=plan_query(self._schema, node, fragments),
             publish=plan_publish(node) if node.operation is OperationType.MUTATION else None,
-            subscription=plan_subscription(self._schema, node, fragments, measure),
+            subscription=plan_subscription(self._schema, tree, node, fragments, measure),
         )
 
 

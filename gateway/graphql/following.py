@@ -1,7 +1,8 @@
 """A running subscription: items of the log in, messages out."""
 
 from collections import deque
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Hashable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
@@ -11,10 +12,12 @@ from graphql.execution.executor import Executor
 
 from gateway.graphql.documents import Operation
 from gateway.graphql.errors import formatted, formatted_all
+from gateway.graphql.shared_executions import SharedExecutions
 from gateway.graphql.subscription_plan import SubscriptionPlan
-from processors.live.shape import Message
+from processors.live.shape import Message, Shape
 from processors.live.subscription import Draining, LiveSubscription
 from resolvers.context import Context
+from resolvers.event import Event
 from schema.cursor import Cursor
 from schema.principal import Principal
 
@@ -74,9 +77,10 @@ class Following(Protocol):
 class Compiled:
     """Follows with a plan; subscribers who ask the same can share what it makes."""
 
-    def __init__(self, live: LiveSubscription, plan: SubscriptionPlan) -> None:
+    def __init__(self, live: LiveSubscription, shape: Shape, plan: SubscriptionPlan) -> None:
         self.live = live
         self.sign = live.sign
+        self._shape = shape
         self._plan = plan
         self._ready: deque[Message] = deque()
 
@@ -97,7 +101,7 @@ class Compiled:
         """All messages that are ready at once, where there is no need to take them one by one; may be none."""
         try:
             items = await self.live.__anext__()
-            return self._plan.shape.messages(items, self.sign, caught_up=self.live.caught_up)
+            return self._shape.messages(items, self.sign, caught_up=self.live.caught_up)
         except (StopAsyncIteration, Draining):
             raise
         except Exception as error:
@@ -112,13 +116,25 @@ class Compiled:
         await self.live.aclose()
 
 
-class Executed:
-    """Follows by executing the operation for each item, as graphql-core does."""
+class Shared(NamedTuple):
+    """Executions, and what tells those of one result from others, but for the event."""
 
-    def __init__(self, source: AsyncIterable[Any], executor: Executor[Any], operation: Operation) -> None:
-        self._source = source
+    executions: SharedExecutions
+    key: Hashable
+
+
+class Executed:
+    """Follows by executing the operation for each item, as graphql-core does.
+
+    `shared`: how to execute an event once for all who would get the same of it; None: each for itself.
+    """
+
+    def __init__(
+        self, source: AsyncIterable[Any], executor: Executor[Any], operation: Operation, shared: Shared | None
+    ) -> None:
         self._items = source.__aiter__()
         self._executor = executor
+        self._shared = shared
         self._root = operation.node.selection_set.selections[0]
         self._context: Context = executor.context_value
 
@@ -138,7 +154,7 @@ class Executed:
     async def __anext__(self) -> Next:
         try:
             item = await self._items.__anext__()
-            return Next(await self._execute(item), item.place)
+            return Next(await self._result(item), item.place)
         except (StopAsyncIteration, Draining):
             raise
         except Exception as error:
@@ -153,6 +169,12 @@ class Executed:
         close = getattr(self._items, "aclose", None)
         if close is not None:
             await close()
+
+    async def _result(self, item: Any) -> bytes:
+        if self._shared is None or not isinstance(item, Event):
+            return await self._execute(item)
+        executions, key = self._shared
+        return await executions.of((key, item.event.event_id, item.place), partial(self._execute, item))
 
     async def _execute(self, item: Any) -> bytes:
         self._context.forget_loaded()

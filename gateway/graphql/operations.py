@@ -15,10 +15,11 @@ from gateway.graphql.asked import AskedDocuments
 from gateway.graphql.compiled import Unfit
 from gateway.graphql.documents import DocumentErrors, Documents, Operation
 from gateway.graphql.errors import formatted, formatted_all, formatted_refusal
-from gateway.graphql.following import Compiled, Ended, Executed, Following, ended
+from gateway.graphql.following import Compiled, Ended, Executed, Following, Shared, ended
 from gateway.graphql.limits import OperationLimits
 from gateway.graphql.publish_plan import Publish, PublishPlan
 from gateway.graphql.request import GraphQLRequest, decode_variables
+from gateway.graphql.shared_executions import SharedExecutions
 from gateway.graphql.subscription_plan import PreparedSubscriptions, SubscriptionPlan
 from gateway.graphql.trusted import TrustedDocuments
 from gateway.telemetry.logs import current_request_id
@@ -63,6 +64,7 @@ class Operations:
         self._limits = limits
         self._documents = AskedDocuments(Documents(schema, limits), trusted)
         self._prepared = PreparedSubscriptions()
+        self._executions = SharedExecutions()
 
     def find(self, request: GraphQLRequest) -> Operation | Answer:
         """The operation a request names, or the answer that says why there is none."""
@@ -117,7 +119,7 @@ class Operations:
         self._check(prepared.cost)
         try:
             context = self._context(caller, request.resume)
-            return Compiled(await subscribe(context, prepared.asked, plan.shape), plan)
+            return Compiled(await subscribe(context, prepared.asked, prepared.shape), prepared.shape, plan)
         except Exception as error:
             raise ended(error, plan.field) from error
 
@@ -137,7 +139,15 @@ class Operations:
         stream = source if isinstance(source, AsyncIterable | ExecutionResult) else await source
         if isinstance(stream, ExecutionResult):
             return _refusal(formatted_all(stream.errors or []))
-        return Executed(stream, executor, operation)
+        return Executed(stream, executor, operation, self._shared(operation, request, caller.principal))
+
+    def _shared(self, operation: Operation, request: GraphQLRequest, principal: Principal) -> Shared | None:
+        """What is shown depends on the operation, the variables its selection names, and what its caller may read."""
+        plan = operation.subscription
+        choice = None if plan is None else plan.choice(request.variables)
+        if choice is None:
+            return None
+        return Shared(self._executions, (plan, choice, principal.tenant, principal.read_scope))
 
     async def _publish(self, operation: Operation, plan: PublishPlan, said: Publish, caller: Caller) -> Answer:
         admission, context = self._services.admission, self._context(caller)

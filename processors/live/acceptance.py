@@ -55,16 +55,10 @@ def query_of(request: LiveRequest, *, ledger: bool) -> LogQuery:
     if not ledger:
         return LogQuery(request.where)
     if request.streams is None:
-        return LogQuery(request.where, scope=_scope(request.principal), principal=request.principal)
+        return LogQuery(request.where, scope=request.principal.read_scope, principal=request.principal)
     streams = [stream for stream in request.streams if stream.engine is StreamEngine.LEDGER]
     names = frozenset(stream.stream_name for stream in streams)
     return LogQuery(request.where, frozenset(stream.key for stream in streams), names)
-
-
-def _scope(principal: Principal) -> frozenset[str] | None:
-    """The patterns of streams the principal may read; None: every stream."""
-    patterns = frozenset(grant.streams for grant in principal.grants if grant.action is Action.READ)
-    return None if "*" in patterns else patterns
 
 
 def _readable(principal: Principal) -> Callable[[Event], bool]:

@@ -58,6 +58,7 @@ class Selections:
         variables: VariableValues,
     ) -> None:
         self.needs_sources = False
+        self._asks = False
         self._schema = schema
         self._operation = operation
         self._fragments = dict(fragments)
@@ -70,6 +71,21 @@ class Selections:
         assert kind is not None
         collected = collect_fields(self._schema, self._fragments, self._variables, kind, self._operation)
         return collected.grouped_field_set, self._object(kind, collected.grouped_field_set, None)
+
+    def subscription(self) -> tuple[str, Read]:
+        """The response name of the one field selected of Subscription, and how each of its items is completed. Raises
+        Unfit for what is not plain, and where something would have to be waited for.
+        """
+        kind = self._schema.subscription_type
+        assert kind is not None
+        collected = collect_fields(self._schema, self._fragments, self._variables, kind, self._operation)
+        if len(collected.grouped_field_set) != 1:
+            raise Unfit
+        ((key, details),) = collected.grouped_field_set.items()
+        complete = self._complete(kind.fields[details[0].node.name.value].type, details)
+        if self._asks:
+            raise Unfit
+        return key, complete
 
     def _object(self, kind: GraphQLObjectType, selected: GroupedFieldSet, python: type | None) -> Read:
         self._fields += len(selected)
@@ -109,6 +125,7 @@ class Selections:
         self.needs_sources |= needs_sources
         call, complete = _call(said, read), self._complete(field.type, details)
         if said.base_resolver.is_async:
+            self._asks = True
             return Asked(call, complete)
         return lambda source, run: complete(call(source, run), run)
 

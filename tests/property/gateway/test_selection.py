@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from strawberry.utils.str_converters import to_camel_case
 
 from gateway.graphql.documents import Documents, Operation
+from gateway.graphql.errors import formatted_all
 from gateway.graphql.limits import OperationLimits
 from resolvers.context import Context, Services
 from resolvers.event import Event
@@ -75,23 +76,27 @@ def found(query: str) -> Operation | None:
         return None  # two fields under one name
 
 
-def by_graphql_core(operation: Operation, item: Any) -> Any:
+def by_graphql_core(operation: Operation, item: Any, variables: dict[str, Any]) -> Any:
     context = Context(ADMIN, cast(Services, Holding()), ClientContext(), None)
-    executor = ExecutorThrowingOnIncremental.build(graphql_schema(), operation.document, context_value=context)
+    executor = ExecutorThrowingOnIncremental.build(
+        graphql_schema(), operation.document, context_value=context, raw_variable_values=variables
+    )
     assert isinstance(executor, Executor)
     result = execute_subscription_event(executor.build_per_event_executor(item))
     assert isinstance(result, ExecutionResult)
-    assert not result.errors
-    return json.loads(msgspec.json.encode({"data": result.data}))
+    errors = {"errors": formatted_all(result.errors)} if result.errors else {}
+    return json.loads(msgspec.json.encode({"data": result.data} | errors))
 
 
-def both(query: str, item: Any) -> None:
+def both(query: str, item: Any, **variables: Any) -> None:
     operation = found(query)
     if operation is None:
         return
     assert operation.subscription is not None
-    ours = json.loads(operation.subscription.shape.encode(item))
-    theirs = by_graphql_core(operation, item)
+    prepared = operation.subscription.prepare(msgspec.Raw(msgspec.json.encode(variables)))
+    assert prepared is not None
+    ours = json.loads(prepared.shape.encode(item))
+    theirs = by_graphql_core(operation, item, variables)
     assert ours == theirs
     assert json.dumps(ours) == json.dumps(theirs), "in another order"
 
@@ -138,14 +143,60 @@ def test_batches(selection: str, around: str, item: EventBatch) -> None:
     both(f"subscription {{ eventBatches {{ {around} events {{ {selection} }} }} }}", item)
 
 
-def test_what_is_not_plain_is_left_to_graphql_core() -> None:
-    for selection in (
-        "eventId @skip(if: false)",
-        'value(path: "payload.a")',
-        "cause { eventId }",
-        "effects { nodes { eventId } }",
-        "... on Event @include(if: true) { eventId }",
-    ):
+conditions = st.sampled_from(
+    ["", "@include(if: $yes)", "@skip(if: $yes)", "@include(if: $no)", "@skip(if: $no) @include(if: true)"]
+)
+paths = st.sampled_from(["payload.a", "payload", "payload.a.0", "event_type", "nothing.at", "payload..a", "", "id"])
+
+
+@checked
+@given(
+    st.lists(st.tuples(conditions, st.sampled_from(NAMES)), min_size=1, max_size=5),
+    st.lists(st.tuples(conditions, paths, st.booleans()), max_size=3),
+    paths,
+    st.booleans(),
+    st.booleans(),
+    event_items,
+)
+def test_directives_arguments_and_errors(
+    fields: list[tuple[str, str]],
+    values: list[tuple[str, str, bool]],
+    path: str,
+    yes: bool,
+    no: bool,
+    item: Event,
+) -> None:
+    parts = [f"{name} {condition}" for condition, name in fields]
+    for number, (condition, constant, by_variable) in enumerate(values):
+        argument = "$path" if by_variable else json.dumps(constant)
+        parts.append(f"v{number}: value(path: {argument}) {condition}")
+    selection = " ".join(parts) + " used: value(path: $path) __typename @include(if: $yes) t: __typename @skip(if: $no)"
+    query = "subscription Q($yes: Boolean!, $no: Boolean = false, $path: String!)"
+    both(f"{query} {{ events {{ {selection} }} }}", item, yes=yes, no=no, path=path)
+
+
+def test_what_has_to_be_waited_for_is_left_to_graphql_core() -> None:
+    for selection in ("cause { eventId }", "effects { nodes { eventId } }"):
         operation = found(f"subscription {{ events {{ {selection} }} }}")
         assert operation is not None, selection
-        assert operation.subscription is None, selection
+        assert operation.subscription is not None, selection
+        assert operation.subscription.prepare(msgspec.Raw(b"{}")) is None, selection
+
+
+def test_subscribers_with_the_same_result_share_a_shape_whatever_else_they_ask() -> None:
+    operation = found(
+        "subscription ($from: From, $where: EventFilter, $size: Int, $path: String!) {"
+        " events(from: $from, where: $where, bufferBytes: $size) { value(path: $path) } }"
+    )
+    assert operation is not None
+    assert operation.subscription is not None
+
+    def shape(**variables: Any) -> object:
+        prepared = operation.subscription.prepare(msgspec.Raw(msgspec.json.encode(variables)))
+        assert prepared is not None
+        return prepared.shape
+
+    first = shape(path="payload.a")
+    assert shape(path="payload.a", size=20_000, where={"eventType": {"eq": "a.b"}}) is first
+    assert shape(**{"path": "payload.a", "from": {"beginning": True}}) is first
+    assert shape(path="payload.b") is not first
