@@ -183,7 +183,7 @@ async def running() -> AsyncIterator[Running]:
         await sessions.stop()
 
 
-async def closed(client: ClientConnection, within: float = 3) -> tuple[int, str]:
+async def closed(client: ClientConnection, within: float = 30) -> tuple[int, str]:
     async with asyncio.timeout(within):
         await client.wait_closed()
     return client.close_code or 0, client.close_reason or ""
