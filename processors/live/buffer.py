@@ -44,34 +44,42 @@ class Buffer(Protocol):
 class KeepAll:
     """DISCONNECT: nothing gives way."""
 
+    __slots__ = ("_budget", "_bytes", "_entries", "_shared")
+
     def __init__(self, budget: int, shared: Bytes) -> None:
         self._budget = budget
         self._shared = shared
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[Entry] | None = None  # an empty one takes 700 bytes, and most stay empty
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return 0 if self._entries is None else len(self._entries)
 
     def put(self, entry: Entry) -> bool:
         """See `Buffer.put`."""
         size = weight(entry.event)
         if self._bytes + size > self._budget:
             return False
+        if self._entries is None:
+            self._entries = deque()
         self._entries.append(entry)
         self._count(size)
         return True
 
     def take(self, limit: int) -> list[Entry]:
         """See `Buffer.take`."""
-        return [self._pop() for _ in range(min(limit, len(self._entries)))]
+        taken = [self._pop() for _ in range(min(limit, len(self)))]
+        if not len(self):
+            self._entries = None
+        return taken
 
     def clear(self) -> None:
         """See `Buffer.clear`."""
-        self._entries.clear()
+        self._entries = None
         self._count(-self._bytes)
 
     def _pop(self) -> Entry:
+        assert self._entries is not None
         entry = self._entries.popleft()
         self._count(-weight(entry.event))
         return entry
@@ -84,6 +92,8 @@ class KeepAll:
 class DropOldest(KeepAll):
     """DROP_OLDEST: the oldest entries give way, each said to `dropped`."""
 
+    __slots__ = ("_dropped",)
+
     def __init__(self, budget: int, shared: Bytes, dropped: Callable[[Entry], None]) -> None:
         super().__init__(budget, shared)
         self._dropped = dropped
@@ -91,7 +101,7 @@ class DropOldest(KeepAll):
     def put(self, entry: Entry) -> bool:
         """Always has room: an event larger than the whole budget is itself dropped."""
         while not super().put(entry):
-            if not self._entries:
+            if not len(self):
                 self._dropped(entry)
                 break
             self._dropped(self._pop())

@@ -21,6 +21,7 @@ from processors.live.scope import covers
 from processors.live.shape import Sign
 from processors.live.track import together
 from processors.live.turn import Outlet
+from processors.live.wake import Wake
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event
@@ -62,6 +63,24 @@ class LiveSubscription:
     Ends with `SlowConsumer`, `Draining`, CURSOR_EXPIRED, or what made the log impossible to follow.
     """
 
+    __slots__ = (
+        "_buffer",
+        "_caught_up",
+        "_closed",
+        "_dropped",
+        "_error",
+        "_feeds",
+        "_on_close",
+        "_outlet",
+        "_progress_due",
+        "_quiet_since",
+        "_recorder",
+        "_turn",
+        "_wake",
+        "request",
+        "sign",
+    )
+
     def __init__(
         self,
         request: LiveRequest,
@@ -84,7 +103,7 @@ class LiveSubscription:
         self._progress_due = False
         self._error: EsbError | None = None
         self._closed = False
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._outlet: Outlet | None = None
 
     def follow(self, feed: Feed) -> None:
