@@ -17,6 +17,8 @@ import (
 const (
 	smallest = 4 << 10
 	largest  = 64 << 10
+	// Silence is how long a server may say nothing at all, not even ping, before the connection counts as dead.
+	Silence = 90 * time.Second
 )
 
 // Closed is the server's close frame.
@@ -89,6 +91,7 @@ func (c *Conn) Next() ([]byte, error) {
 		}
 		switch code {
 		case ws.OpPing:
+			c.Deadline(time.Now().Add(Silence))
 			if err := c.write(ws.OpPong, payload); err != nil {
 				return nil, err
 			}

@@ -64,7 +64,7 @@ func (g graphql) take(conn *socket.Conn, message []byte, now time.Time) error {
 	case "ping":
 		return conn.Write([]byte(`{"type":"pong"}`))
 	case "error", "complete":
-		return ended{string(message[:min(len(message), 400)])}
+		return ended{fmt.Sprintf("%s %s: %s", kind, value(message, `"code"`), value(message, `"message"`))}
 	case "pong":
 		return nil
 	default:

@@ -15,7 +15,6 @@ import (
 
 const (
 	patience  = 20 * time.Second // for a handshake
-	silence   = 90 * time.Second // servers ping more often
 	retryFrom = 20 * time.Millisecond
 	retryTo   = 500 * time.Millisecond
 )
@@ -113,8 +112,8 @@ func (s *subscriber) read(ctx context.Context, conn *socket.Conn) error {
 			return ctx.Err()
 		}
 		now := time.Now()
-		if now.Sub(deadline) > -silence/2 { // not a system call for every message
-			deadline = now.Add(silence)
+		if now.Sub(deadline) > -socket.Silence/2 { // not a system call for every message
+			deadline = now.Add(socket.Silence)
 			conn.Deadline(deadline)
 		}
 		message, err := conn.Next()
