@@ -76,7 +76,8 @@ async def test_with_no_signal_at_all_another_gateway_refuses_within_seconds(
                 code, answer = await ask(gateway, token, "{ streams { nodes { id } } }")
                 assert (code, "revoked" in answer) == (401, True)
         await of_admin.send(json.dumps({"type": "ping"}))
-        assert json.loads(await of_admin.recv())["type"] == "pong"
+        while json.loads(await of_admin.recv())["type"] != "pong":
+            pass  # the feed says now and then how far it is
     again = await asyncio.to_thread(here.esb, "token", "--tenant", "t", "--subject", "ann")
     async with subscribed(there, again.split()[-1]):
         pass  # who was revoked may come back with a token issued since
