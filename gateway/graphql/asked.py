@@ -43,7 +43,7 @@ class AskedDocuments:
 
     def _sent_before(self, persisted: PersistedQuery) -> str:
         text = self._trusted.get(persisted.sha256_hash) if self._trusted is not None else None
-        if text is None and not self._strict:
+        if text is None:
             text = self._persisted.get(persisted.sha256_hash)
         if text is None:
             raise _not_found(_NOT_FOUND)

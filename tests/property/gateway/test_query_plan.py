@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
+from strawberry.utils.str_converters import to_camel_case
 
 from gateway.graphql.compiled import Unfit
 from gateway.graphql.documents import Operation
@@ -24,6 +26,7 @@ from resolvers.schema import graphql_schema
 from schema.cursor import Cursor, CursorInvalid
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event, decode_body, encode_body
+from schema.graphql.event import EVENT_FIELDS
 from schema.input import ClientContext
 from schema.principal import Principal
 from schema.stream import Route, Stream
@@ -147,7 +150,8 @@ def run(request: dict[str, Any], world: World, *, by_plan: bool) -> Answer:
     if isinstance(found, Answer):
         return found
     operation = found if by_plan else dataclasses.replace(found, query=None)
-    return asyncio.run(ours.answer(operation, said, CALLER))
+    with structlog.testing.capture_logs():  # drawing the stack of what is unforeseen would take most of the time
+        return asyncio.run(ours.answer(operation, said, CALLER))
 
 
 def taken(request: dict[str, Any], world: World) -> bool:
@@ -189,6 +193,41 @@ def test_any_query(request: dict[str, Any], events: Sequence[Event], failing: st
     answer = both(request, events, failing, problem)
     assume(answer.executed or b"validation" not in answer.body)
     event("refused" if not answer.executed else "with errors" if answer.errors else "whole")
+
+
+EVERY = " ".join(to_camel_case(name) for name in EVENT_FIELDS)
+
+
+@pytest.mark.parametrize("given", [{}, *odd], ids=str)
+def test_values_no_engine_should_give(given: dict[str, Any]) -> None:
+    query = f'{{ events {{ nodes {{ {EVERY} }} }} event(eventId: "evt_1") {{ {EVERY} }} }}'
+    answer = both({"query": query}, [committed(1, {}, None, given)], None, NOTHING)
+    assert answer.executed
+
+
+@pytest.mark.parametrize("problem", [EsbError(ErrorCode.LOG_UNAVAILABLE, "no log"), RuntimeError("unforeseen")])
+@pytest.mark.parametrize(
+    ("query", "failing"),
+    [
+        ("{ events { asOf } }", "page"),
+        ('{ one: event(eventId: "evt_1") { id } }', "placed"),
+        ("{ events { nodes { effects { asOf } cause { id } } } }", "effects"),
+        ("{ events { nodes { id cause { id } } } }", "placed"),
+        ("{ streams { nodes { streamName head } } }", "head"),
+        ('{ events { nodes { id value(path: "none") } } }', None),
+        ('{ events { asOf } event(eventId: "evt_1") { id } }', "placed"),
+    ],
+)
+def test_a_failure_makes_null_what_graphql_core_makes_null(query: str, failing: str | None, problem: Exception) -> None:
+    answer = both({"query": query}, [FIRST, committed(2, {}, "evt_1", {})], failing, problem)
+    assert answer.errors
+
+
+@pytest.mark.parametrize("said", [{}, {"n": None}, {"n": 1}, {"n": 1.0}, {"n": "1"}, {"n": 0}, {"n": 2**31}])
+@pytest.mark.parametrize("declared", ["Int", "Int = 2", "Int = null", "Int!"])
+def test_variables_and_what_they_are_when_left_out(declared: str, said: dict[str, Any]) -> None:
+    query = f"query($n: {declared}) {{ events(first: $n, order: DESC) {{ nodes {{ id }} }} }}"
+    both({"query": query, "variables": said}, [FIRST, *(committed(n, {}, None, {}) for n in (2, 3))], None, NOTHING)
 
 
 @pytest.mark.parametrize(
