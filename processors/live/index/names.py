@@ -40,17 +40,14 @@ class Patterns:
                 if state.loops:
                     after.append(state)
                 if state.next:
+                    # A segment that is spelled like a wildcard does no harm: the wildcard takes it, as any other.
                     for step in (segment, ONE):
-                        # A segment of the name that is itself a wildcard is none.
-                        if (reached := state.next.get(step)) is not None and (step == ONE or segment not in _WILD):
+                        if (reached := state.next.get(step)) is not None:
                             after.append(reached)
             if not after:
                 return []
             active = _with_empty(after)
         return [state.pattern for state in active if state.pattern is not None]
-
-
-_WILD = (ONE, ANY)
 
 
 class _State:
