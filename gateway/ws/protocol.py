@@ -152,9 +152,10 @@ class SocketProtocol(asyncio.Protocol):
             self._transport.write(b"".join(self._conn.data_to_send()))
             self._hang_up(GOING_AWAY_TIMEOUT_S)
         else:
-            self._leave(CloseCode.SERVICE_RESTART)
             if self._handshake is not None:
                 self._refuse(503)
+            self._stage = _Stage.GONE
+            self._leave(CloseCode.SERVICE_RESTART)
             self._transport.close()
         self._cut_later()
 

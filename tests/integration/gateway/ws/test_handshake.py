@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from uvicorn.protocols.utils import ClientDisconnected
 
 from tests.integration.gateway.ws.conftest import Running, started
 
@@ -59,6 +60,17 @@ async def test_an_application_may_refuse_with_a_close(running: Running) -> None:
     session = await running.application.session()
     await session.send({"type": "websocket.close"})
     assert await client.status() == 403
+
+
+async def test_draining_refuses_who_is_not_answered_yet(running: Running) -> None:
+    running.application.accepts = False
+    client = await running.connect()
+    await client.upgrade(answered=False)
+    session = await running.application.session()
+    running.server.should_exit = True
+    assert await client.status() == 503
+    with pytest.raises(ClientDisconnected):
+        await session.send({"type": "websocket.accept"})
 
 
 @pytest.mark.parametrize("accepts", [True, False])
