@@ -28,7 +28,7 @@ FILTERS: Mapping[str, tuple[Mapping[str, Any], int]] = {
 }
 """A filter's kind: the filter, and how many subscribers of each key use it: 10 together."""
 TOGETHER = 100
-SETTLE_S = 240.0
+SETTLE_S = 900.0
 
 
 @dataclass(frozen=True)
