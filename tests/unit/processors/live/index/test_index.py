@@ -161,10 +161,15 @@ def test_a_payload_that_is_no_json_fails_only_those_who_look_into_it() -> None:
     index.add(parse_filter({"payload": [{"path": "n", "eq": 1}]}), None, "payload")
     index.add(parse_filter({"eventType": {"eq": "order.created"}}), None, "type")
     index.add(None, None, "all")
+    for number in range(10):  # a few would not be told apart
+        index.add(
+            parse_filter({"userId": {"eq": f"u{number}"}, "payload": [{"path": "n", "eq": 2}]}), None, f"{number}"
+        )
+        index.add(parse_filter({"payload": [{"path": "m", "eq": number}]}), None, f"m{number}")
     broken = event()
     broken.payload = msgspec.Raw(b"{")
     assert sorted(index.match(broken)) == ["all", "type"]
-    assert [target for target, _ in failures.of] == ["payload"]
+    assert [target for target, _ in failures.of] == ["payload", *(f"m{number}" for number in range(10))]
     assert isinstance(failures.of[0][1], msgspec.DecodeError)
     assert sorted(index.match(event({"n": 1}))) == ["all", "payload", "type"]
 
@@ -184,3 +189,9 @@ def test_who_is_told_of_a_failure_may_leave() -> None:
     assert index.match(broken) == []
     assert left == ["first", "second"]
     assert len(index) == 0
+
+
+def test_whole_numbers_that_share_a_double_are_told_apart() -> None:
+    index = index_of(*({"payload": [{"path": "n", "gt": 2**53 + more, "lt": 2**53 + more + 2}]} for more in range(9)))
+    for more in range(9):
+        assert index.match(event({"n": 2**53 + more + 1})) == [more]
