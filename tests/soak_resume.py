@@ -18,8 +18,8 @@ from tests.services.external import Service, services
 from tests.services.gateway import GatewayProcess
 from tests.services.postgres import Databases
 
-LEDGER = Size(sockets=1000, events=100_000, per_second=700, cuts_per_second=25, careless=True)
-KAFKA = Size(sockets=100, events=10_000, per_second=70, cuts_per_second=3)
+LEDGER = Size(sockets=1000, events=100_000, per_second=700, cuts_per_second=25, settle_s=900, careless=True)
+KAFKA = Size(sockets=100, events=10_000, per_second=70, cuts_per_second=3, settle_s=900)
 KILLS = 9
 PUBLISHED_WITHIN_S = 1200.0
 READY_WITHIN_S = 240.0  # it comes back into a thousand subscribers that all catch up at once

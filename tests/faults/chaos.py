@@ -28,7 +28,6 @@ FILTERS: Mapping[str, tuple[Mapping[str, Any], int]] = {
 }
 """A filter's kind: the filter, and how many subscribers of each key use it: 10 together."""
 TOGETHER = 100
-SETTLE_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Size:
     per_second: float
     cuts_per_second: float
     batch: int = 20
+    settle_s: float = 120.0
     careless: bool = False
     """Have one group throw away an event now and then, to see that it is found."""
 
@@ -113,7 +113,7 @@ class Stream:
         for kind in self._groups:
             await self._made.do("cut", group=kind, per_second=0)
         for kind in FILTERS:
-            outcome.add(await self._made.do("settle", SETTLE_S, group=kind))
+            outcome.add(await self._made.do("settle", self._size.settle_s, group=kind))
         if self._size.careless:
             report = await self._made.do("report", group="careless")
             outcome.careless_lost = report["lost"] + report["missing"]

@@ -7,7 +7,7 @@ from tests.faults.conftest import StartGateway
 from tests.faults.load import Client
 from tests.services.external import Service
 
-SMALL = Size(sockets=300, events=8_000, per_second=1000, cuts_per_second=30, careless=True)
+SMALL = Size(sockets=300, events=5_000, per_second=1000, cuts_per_second=30, careless=True)
 CREATE = 'mutation{createStream(stream:{streamName:"ledger"}){streamName}}'
 
 
