@@ -117,10 +117,10 @@ class Compiled:
 
 
 class Shared(NamedTuple):
-    """Executions, and what tells those of one result from others, but for the event."""
+    """Executions, and what was asked: equal for those who ask the same of an event."""
 
     executions: SharedExecutions
-    key: Hashable
+    asked: Hashable
 
 
 class Executed:
@@ -173,8 +173,10 @@ class Executed:
     async def _result(self, item: Any) -> bytes:
         if self._shared is None or not isinstance(item, Event):
             return await self._execute(item)
-        executions, key = self._shared
-        return await executions.of((key, item.event.event_id, item.place), partial(self._execute, item))
+        executions, asked = self._shared
+        principal = self._context.principal  # of now: a refreshed token may see less
+        key = (asked, principal.tenant, principal.read_scope, item.event.event_id, item.place)
+        return await executions.of(key, partial(self._execute, item))
 
     async def _execute(self, item: Any) -> bytes:
         self._context.forget_loaded()

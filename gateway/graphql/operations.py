@@ -139,15 +139,13 @@ class Operations:
         stream = source if isinstance(source, AsyncIterable | ExecutionResult) else await source
         if isinstance(stream, ExecutionResult):
             return _refusal(formatted_all(stream.errors or []))
-        return Executed(stream, executor, operation, self._shared(operation, request, caller.principal))
+        return Executed(stream, executor, operation, self._shared(operation, request))
 
-    def _shared(self, operation: Operation, request: GraphQLRequest, principal: Principal) -> Shared | None:
-        """What is shown depends on the operation, the variables its selection names, and what its caller may read."""
+    def _shared(self, operation: Operation, request: GraphQLRequest) -> Shared | None:
+        """What is shown depends on the operation and the variables its selection names."""
         plan = operation.subscription
         choice = None if plan is None else plan.choice(request.variables)
-        if choice is None:
-            return None
-        return Shared(self._executions, (plan, choice, principal.tenant, principal.read_scope))
+        return None if choice is None else Shared(self._executions, (plan, choice))
 
     async def _publish(self, operation: Operation, plan: PublishPlan, said: Publish, caller: Caller) -> Answer:
         admission, context = self._services.admission, self._context(caller)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from processors.live.feed import Feed
 from processors.live.request import Overflow
-from processors.live.ring import weight
+from processors.live.weight import weight
 from schema.event import Event
 
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from processors.live.items import Delivered, Item, Progress
-from processors.live.ring import weight
 from processors.live.shape import Gather, Shape, Sign
 from processors.live.turn import Outlet, Step, Turn
+from processors.live.weight import weight
 from schema.cursor import Cursor
 from schema.errors import EsbError
 

@@ -38,7 +38,7 @@ class LiveLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     subscriptions: int = 20_000
     subscriptions_per_tenant: int = 10_000
-    ring_bytes: int = 8 * 1024 * 1024
+    ring_bytes: int = 16 * 1024 * 1024
     streams_per_subscription: int = 16
     poll_seconds: float = POLL_SECONDS
     linger_seconds: float = LINGER_SECONDS

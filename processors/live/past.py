@@ -4,12 +4,12 @@ import asyncio
 
 from processors.live.backoff import Backoff
 from processors.live.gates import Gates
-from processors.live.ring import Ring, weight
+from processors.live.ring import Ring
 from processors.live.source import Query, Stretch
 from processors.live.tailer import Tailer
+from processors.live.weight import weight
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
-from schema.event import Event
 
 RING_EVENTS = 256
 FIRST_ROWS = 32
@@ -46,6 +46,8 @@ class Past:
         Raises CURSOR_EXPIRED when the log no longer holds what comes next, and whatever else the log refuses. While
         the log does not answer it waits.
         """
+        if self._ring_index() is None:
+            await self._tailer.warm()
         if self._ring_index() is not None:
             async with self._gates.ring:
                 # A pause before, none after: `over` must speak of the ring as it was read.
@@ -65,17 +67,12 @@ class Past:
 
     def _read_ring(self, index: int) -> Stretch:
         ring, track = self._tailer.ring, self._track
-        events = ring.read(index, RING_EVENTS)
-        wanted: list[Event] = []
-        for event in events:
-            if not track.passed(self.place, event):
-                self.place = track.after(self.place, event)
-                if self._query.accepts(event):
-                    wanted.append(event)
-        self._ring_next = (ring, index + len(events))
-        if index + len(events) == ring.next_index:
-            self.place = track.join(self.place, ring.place)
-        return Stretch(wanted, self.place, len(events))
+        found, reached = ring.find(self._query, index, RING_EVENTS)
+        # where places do not count events, the ring may begin before the place
+        wanted = [item.event for item in found if not track.passed(self.place, item.event)]
+        self.place = track.join(self.place, ring.place_at(reached))
+        self._ring_next = (ring, reached)
+        return Stretch(wanted, self.place, reached - index)
 
     async def _read_log(self) -> Stretch:
         self._ring_next = None

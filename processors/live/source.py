@@ -8,6 +8,7 @@ from processors.live.handover import Handover
 from processors.live.ports import Reader
 from processors.live.request import Edge, Start
 from processors.live.track import KafkaTrack, LedgerTrack, RedisTrack, Track
+from processors.live.weight import EVENT_OVERHEAD_BYTES
 from schema.cursor import Cursor, CursorInvalid
 from schema.event import NEVER, Event
 from schema.filter.ast import Filter
@@ -15,6 +16,8 @@ from schema.stream import Stream, StreamEngine
 from store.log.port import Batch, Log
 from store.signals.port import log_topic
 from store.tenants import Tenant
+
+RECENT_EVENTS = 500
 
 
 class Query(Protocol):
@@ -58,6 +61,11 @@ class Source(Protocol):
     async def scan(self, query: Query, start: Cursor, end: Cursor, limit: int) -> Stretch:
         """Up to `limit` matching events from `start` on; looks at least at something, and not past `end` where the
         log knows to stop there.
+        """
+
+    async def recent(self, end: Cursor, room: int) -> tuple[Cursor, Sequence[Event]]:
+        """The events right before `end`, about as many as fit into `room` bytes, and the place before them; none where
+        the log cannot tell cheaply.
         """
 
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
@@ -105,6 +113,20 @@ class LedgerSource:
         events = [event for event in found.events if query.accepts(event)]
         return Stretch(events, Cursor(start.epoch, found.reached, start.at_ms), found.reached - start.position)
 
+    async def recent(self, end: Cursor, room: int) -> tuple[Cursor, Sequence[Event]]:
+        """See `Source.recent`."""
+        first = max(1, end.position - room // EVENT_OVERHEAD_BYTES)
+        place, events = Cursor(end.epoch, first), list[Event]()
+        while place.position < end.position:
+            batch = await self.log.read(place, min(RECENT_EVENTS, end.position - place.position))
+            if not batch.events:
+                break
+            events.extend(batch.events)
+            place = batch.cursor
+        if not events or events[0].position != first or events[-1].position != end.position - 1:
+            return end, ()  # cut off, or truncated meanwhile: then there is no past without a hole
+        return Cursor(end.epoch, first), events
+
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """What is committed here by hand-over, the rest read from the log."""
         return self.handover.tail(start)
@@ -150,6 +172,10 @@ class StreamSource:
         batch = await self.log.read(start, limit)
         events = [event for event in batch.events if query.accepts(event)]
         return Stretch(events, batch.cursor, len(batch.events))
+
+    async def recent(self, end: Cursor, room: int) -> tuple[Cursor, Sequence[Event]]:
+        """Nothing: brokers read forward only."""
+        return end, ()
 
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """The log's own tail: one consumer for all subscribers of this process."""

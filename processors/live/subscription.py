@@ -177,7 +177,7 @@ class LiveSubscription:
         """End because the process shuts down."""
         for feed in self._feeds:
             feed.come_back()
-        self.end(Draining(self.sign(self.cursor)))
+        self.end(Draining(self.sign(self.cursor) if self._feeds else ""))
 
     def reauthorise(self, principal: Principal) -> None:
         """Its caller has a new token: go on as begun, or end with FORBIDDEN and the cursor where it grants less."""

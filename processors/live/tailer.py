@@ -24,6 +24,7 @@ from store.log.port import Batch
 
 STEP_EVENTS = 64
 TURN_SECONDS = 0.003
+WARM_SECONDS = 2.0
 _SIGNED = 1024
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Tailer:
         self._matcher = Matcher(self.sign)
         self._recorder = recorder
         self._task: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._error: EsbError | None = None
 
     @property
@@ -67,9 +69,22 @@ class Tailer:
         head = await self._head.read()
         if self._task is None or self._task.done():
             self._error = None
+            if self._warming is not None:
+                self._warming.cancel()
+                self._warming = None
             self._ring = Ring(self.source.track, head, self._ring_bytes)
             self._task = asyncio.create_task(self._follow(), name=f"live-tailer-{self.source.key}")
         return head
+
+    async def warm(self) -> None:
+        """Fill the ring with what lies before it, once: then those who come back after a restart need not each read
+        the log for themselves. Waits a short while at most.
+        """
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm(self.ring), name="live-warm")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WARM_SECONDS):
+                await asyncio.shield(self._warming)
 
     def attach(self, follower: Follower) -> Group:
         """Hand over every event after `ring.place` as it is now. Raises what ended the following, if it has ended."""
@@ -89,10 +104,24 @@ class Tailer:
     async def stop(self) -> None:
         """Cancel and await what runs. May be called twice."""
         await self._head.close()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in (self._warming, self._task):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _warm(self, ring: Ring) -> None:
+        oldest = ring.oldest
+        try:
+            start, events = await self.source.recent(oldest, ring.room)
+        except EsbError:
+            return  # without it everybody reads the log, which says what is wrong
+        track, place, items = self.source.track, start, list[Delivered]()
+        for event in events:
+            place = track.after(place, event)
+            items.append(Delivered(event, place))
+        if ring.oldest == oldest:  # else it is full already
+            ring.prepend(items, start)
 
     async def _follow(self) -> None:
         backoff = Backoff()
@@ -142,7 +171,7 @@ class Tailer:
     def _hand_out(self, items: Sequence[Delivered], place: Cursor) -> None:
         """Without a pause inside: whoever attaches sees either all of these events in the ring or none."""
         step = Step(self.ring.place, self.sign)
-        self.ring.append([item.event for item in items], place)
+        self.ring.append(items, place)
         for group, wanted in self._matcher.match(items):
             group.push(wanted, step)
         if step.delivered:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from processors.live.buffer import Buffer, Bytes, Entry, buffer_for
 from processors.live.request import Overflow
-from processors.live.ring import weight
+from processors.live.weight import weight
 from tests.unit.processors.live.world import event
 
 FEED = cast(Any, None)

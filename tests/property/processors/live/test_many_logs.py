@@ -13,8 +13,8 @@ from processors.live import backoff
 from processors.live.items import CaughtUp, Delivered, Gap
 from processors.live.live import Live, LiveLimits
 from processors.live.request import MIN_BUFFER_BYTES, Edge, Overflow, Start
-from processors.live.ring import EVENT_OVERHEAD_BYTES
 from processors.live.subscription import LiveSubscription
+from processors.live.weight import EVENT_OVERHEAD_BYTES
 from schema.cursor import Cursor
 from schema.event import Event
 from schema.stream import Stream, StreamEngine

@@ -14,10 +14,10 @@ from processors.live import backoff
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress
 from processors.live.live import Live
 from processors.live.request import Edge
-from processors.live.ring import EVENT_OVERHEAD_BYTES
 from processors.live.shape import Message, Sign
 from processors.live.subscription import Draining, LiveSubscription
 from processors.live.turn import Turn
+from processors.live.weight import EVENT_OVERHEAD_BYTES
 from schema.cursor import Cursor
 from tests.unit.processors.live.world import CODEC, TENANT, Committed, MemoryLedger, live_over, request, stream, turns
 

@@ -1,6 +1,7 @@
 """Subscriptions of one process over a ledger in memory: where they start, what they may see, how they end."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,8 @@ from processors.live.index import index
 from processors.live.items import CaughtUp, Delivered, Gap, Item, Progress, digest
 from processors.live.live import Live
 from processors.live.request import MIN_BUFFER_BYTES, Edge, Overflow
-from processors.live.ring import EVENT_OVERHEAD_BYTES, weight
 from processors.live.subscription import Draining, LiveSubscription, SlowConsumer
+from processors.live.weight import EVENT_OVERHEAD_BYTES, weight
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
 from schema.event import NEVER, Event
@@ -249,7 +250,9 @@ async def test_conflating_keeps_the_newest_of_each_aggregate(live: Live, ledger:
         assert positions(await anext(subscribed)) == [3 * FITS, 3 * FITS + 1]
 
 
-async def test_the_past_is_read_only_as_it_is_asked_for(live: Live, ledger: MemoryLedger) -> None:
+async def test_the_past_is_read_only_as_it_is_asked_for(ledger: MemoryLedger) -> None:
+    live = live_over(ledger, ring_bytes=10 * weight(event(1)))
+    await live.start()
     ledger.commit(2000)
     before = ledger.reads
     async with await live.subscribe(request(start=Edge.BEGINNING, max_events=1)) as subscribed:
@@ -257,13 +260,25 @@ async def test_the_past_is_read_only_as_it_is_asked_for(live: Live, ledger: Memo
         await turns(200)
         live.on_commit(ledger.commit(2000))
         await turns(200)
-        assert ledger.reads - before <= 3, "the head, one stretch, one look at the log by the tailer"
-        waiting = sum(weight(one) for feed in subscribed._feeds for one in feed.waiting)
+        assert ledger.reads - before <= 4, "the head, the ring's past, one stretch, one look at the log by the tailer"
+        waiting = sum(weight(one) for feed in subscribed._feeds for one in feed.waiting or ())
         assert waiting <= past.FIRST_ROWS * weight(event(1))
-        assert live.buffered_bytes == 0
+    await live.stop()
 
 
-async def test_many_who_catch_up_take_turns(live: Live, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_those_who_come_back_after_a_restart_are_served_from_memory(live: Live, ledger: MemoryLedger) -> None:
+    ledger.commit(3000)
+    async with contextlib.AsyncExitStack() as stack:
+        for start in range(1, 100):
+            asked = request(start=Cursor(1, start), max_events=1000)
+            subscribed = await stack.enter_async_context(await live.subscribe(asked))
+            assert positions(await until(subscribed, 3001 - start)) == list(range(start, 3001))
+        assert ledger.scans == 0
+
+
+async def test_many_who_catch_up_take_turns(ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = live_over(ledger, ring_bytes=10 * weight(event(1)))
+    await live.start()
     ledger.commit(500)
     now, most = 0, 0
     scan = ledger.scan
@@ -286,6 +301,7 @@ async def test_many_who_catch_up_take_turns(live: Live, ledger: MemoryLedger, mo
 
     assert await asyncio.gather(*[catch_up() for _ in range(20)]) == [list(range(1, 501))] * 20
     assert most == LOG_READS
+    await live.stop()
 
 
 # ---- quiet and full messages
@@ -311,15 +327,18 @@ async def test_progress_moves_the_cursor_of_a_quiet_subscriber(
 
 
 async def test_progress_is_said_while_nothing_matches_in_a_long_past(
-    live: Live, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscription, "PROGRESS_EVENTS", 30)
+    live = live_over(ledger, ring_bytes=weight(event(1)))
+    await live.start()
     ledger.commit(100)
     ledger.chunk = 10
     async with await live.subscribe(request(start=Edge.BEGINNING, streams=(stream(8),))) as subscribed:
         items = [(await anext(subscribed))[0] for _ in range(4)]
     assert [type(item) for item in items] == [Progress, Progress, Progress, CaughtUp]
     assert [item.cursor.position for item in items] == [31, 61, 91, 101]
+    await live.stop()
 
 
 async def test_a_step_waits_for_a_fuller_message(live: Live, ledger: MemoryLedger) -> None:
@@ -383,8 +402,10 @@ async def test_who_catches_up_is_told_when_the_log_cannot_be_followed_any_more(
 
 
 async def test_closing_in_the_middle_of_reading_leaves_nothing(
-    live: Live, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    live = live_over(ledger, ring_bytes=1)
+    await live.start()
     ledger.commit(3)
     reading = asyncio.Event()
 
@@ -401,6 +422,26 @@ async def test_closing_in_the_middle_of_reading_leaves_nothing(
     with pytest.raises(StopAsyncIteration):
         await waiting
     await subscribed.aclose()
+    await live.stop()
+
+
+async def test_closing_while_the_ring_is_filled_leaves_nothing(
+    live: Live, ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.commit(3)
+    reading = asyncio.Event()
+
+    async def hang(*_: object, **__: object) -> None:
+        reading.set()
+        await asyncio.Event().wait()
+
+    subscribed = await live.subscribe(request(start=Edge.BEGINNING))
+    monkeypatch.setattr(ledger, "read", hang)
+    waiting = asyncio.create_task(anext(subscribed))  # type: ignore[arg-type]
+    await reading.wait()
+    await subscribed.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await waiting
 
 
 async def test_too_many_are_refused_and_room_is_made_by_who_leaves(ledger: MemoryLedger) -> None:

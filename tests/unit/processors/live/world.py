@@ -85,6 +85,7 @@ class MemoryLedger:
         self.truncated = 0
         self.failures = 0
         self.reads = 0
+        self.scans = 0
         self.chunk = 1000
 
     def commit(self, count: int = 1, **attributes: Any) -> Committed:
@@ -114,6 +115,7 @@ class MemoryLedger:
     async def scan(
         self, tenant: Tenant, *, streams: Collection[int] | None, where: object, start: int, end: int, limit: int
     ) -> Found:
+        self.scans += 1
         await self._answer()
         if start <= self.truncated:
             raise EsbError(ErrorCode.CURSOR_EXPIRED, "gone")
