@@ -13,6 +13,8 @@ from gateway.ws.frames import Frames, text_header
 from processors.live.shape import Message, Sign
 from processors.live.turn import Turn
 
+_KEPT = 8
+
 
 class DirectOutlet:
     """One operation's way onto its socket. `cursors`: each message carries its own."""
@@ -23,7 +25,7 @@ class DirectOutlet:
         self._frames: Frames | None = frames
         self._head = next_head(quoted_id)
         self._cursors = cursors
-        self._key = (len(self._head), cursors)
+        self._key = self._head + b"c" if cursors else self._head
 
     def ready(self) -> bool:
         """See `processors.live.group.Outlet`."""
@@ -34,11 +36,23 @@ class DirectOutlet:
         frames = self._frames
         if frames is None or not frames.writable:
             return False
-        pieces = turn.shared.get(self._key)
-        if pieces is None:
-            pieces = turn.shared[self._key] = self._pieces(turn.messages, turn.sign)
-        frames.write(self._head.join(pieces))
+        data = turn.shared.get(self._key)
+        frames.write(self._joined(turn) if data is None else data)
         return True
+
+    def _joined(self, turn: Turn) -> bytes:
+        """The frames with this operation's id in them; kept for the next one with the same id, as many clients count
+        their operations from 1, but not for each of those who make up ids of their own.
+        """
+        shared, length = turn.shared, len(self._head)
+        key = (length, self._cursors)
+        pieces = shared.get(key)
+        if pieces is None:
+            pieces = shared[key] = self._pieces(turn.messages, turn.sign)
+        data = self._head.join(pieces)
+        if len(shared) < _KEPT:
+            shared[self._key] = data
+        return data
 
     def write(self, messages: Sequence[Message], sign: Sign) -> None:
         """Write messages of this subscriber alone. To be called while `ready`."""

@@ -23,7 +23,7 @@ from schema.errors import ErrorCode, EsbError
 from store.log.port import Batch
 
 STEP_EVENTS = 64
-TURN_SECONDS = 0.003
+TURN_SECONDS = 0.005
 WARM_SECONDS = 2.0
 _SIGNED = 1024
 
