@@ -131,7 +131,7 @@ class Feed:
         if not self.live or self.waiting or self.direct or self._is_ahead() or self._group is None:
             return
         self.settle()
-        self._group.go_direct(self, outlet)
+        self._group.go_direct(self, outlet, self._tailer.ring.place)
         self.direct = True
 
     def come_back(self) -> None:

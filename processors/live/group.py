@@ -68,11 +68,14 @@ class Group:
         if not self._direct:
             self._forget()
 
-    def go_direct(self, member: Member, outlet: Outlet) -> None:
-        """Send what comes from now on to its outlet. The member has taken everything pushed so far."""
+    def go_direct(self, member: Member, outlet: Outlet, place: Cursor) -> None:
+        """Send what comes from now on to its outlet. The member has taken everything pushed so far. `place`: the
+        tailer's, where nobody needs to be told of progress yet.
+        """
         self._flush()  # what was gathered before is not for it
         del self._buffered[member]
         self._direct[member] = outlet
+        self._said = place
 
     def come_back(self, member: Member) -> None:
         """Let a direct member take events into its own buffer again; it has been sent everything until now."""
