@@ -49,7 +49,7 @@ class Line:
 
     async def _run(self, bursts: int) -> float:
         side = self.side
-        with used(side.pid) as took:
+        with used(side.pid, *side.others) as took:
             found = await self._generator.do(
                 "bursts",
                 PATIENCE_S,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from deploy.local.service import free_port
 from tests.benchmarks.load import CREATE_STREAM, Client
 from tests.load.generator import Generator, publishing
@@ -32,7 +34,9 @@ _STAMP = "2026-11-23T21:00:00.000000Z"
 
 @dataclass(frozen=True)
 class Side:
-    """A server under measurement: its process, where its events are published, and the group that follows them."""
+    """A server under measurement: its process (or `others` with it), where its events are published, and the group that
+    follows them.
+    """
 
     name: str
     pid: int
@@ -41,6 +45,7 @@ class Side:
     keys: Sequence[str] = field(default_factory=lambda: ALL)
     deliveries: int = SUBSCRIBERS
     """Of each event."""
+    others: Sequence[int] = ()
 
 
 def event(pad: int) -> dict[str, Any]:
@@ -72,6 +77,16 @@ async def ours(generator: Generator) -> AsyncIterator[Side]:
         await _gather(generator, "ours", gateway, {"query": FOLLOW, "keys": ALL})
         side = Side("ours", gateway.pid, "ours", to)
         yield await _heard(generator, side)
+
+
+@asynccontextmanager
+async def two_workers(generator: Generator) -> AsyncIterator[Side]:
+    """The same in two processes on one port; to which of them a subscriber or a request comes, the kernel says."""
+    async with _gateway("--workers", "2") as (gateway, to):
+        await _gather(generator, "workers", gateway, {"query": FOLLOW, "keys": ALL})
+        family = psutil.Process(gateway.pid).children()
+        workers = [process.pid for process in family if "postgres" not in process.name()]
+        yield await _heard(generator, Side("workers", gateway.pid, "workers", to, others=workers))
 
 
 @asynccontextmanager
@@ -136,9 +151,9 @@ async def _stock(generator: Generator, name: str, path: str, *command: str) -> A
 
 
 @asynccontextmanager
-async def _gateway() -> AsyncIterator[tuple[GatewayProcess, dict[str, Any]]]:
+async def _gateway(*arguments: str) -> AsyncIterator[tuple[GatewayProcess, dict[str, Any]]]:
     with tempfile.TemporaryDirectory(prefix="esb-bench-", ignore_cleanup_errors=True) as folder:
-        gateway = GatewayProcess(Path(folder, "data"))
+        gateway = GatewayProcess(Path(folder, "data"), None, *arguments)
         await asyncio.to_thread(gateway.start)
         try:
             async with Client(gateway.url, gateway.token("bench"), connections=1) as client:
