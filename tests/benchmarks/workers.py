@@ -1,7 +1,7 @@
 """workers: what a delivery and an event cost when two processes share the work, beside one process alone.
 
 500 subscribers, bursts of 10 events, as in fan-out. With two processes each serves some of the subscribers, and each
-event is committed by one of them and read again by the other: that second reading is what adding a process costs. CPU is
+event is committed by one of them and read again by the other: that is what adding a process costs. CPU is
 of all processes of the gateway, without its PostgreSQL.
 """
 
