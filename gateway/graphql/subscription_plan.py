@@ -116,10 +116,10 @@ def plan_subscription(
 ) -> SubscriptionPlan | None:
     """The plan of a validated operation, or None where it is no subscription, or graphql-core must run it."""
     selections = node.selection_set.selections
-    root = selections[0]
-    if node.operation is not OperationType.SUBSCRIPTION or node.directives:
+    if node.operation is not OperationType.SUBSCRIPTION or node.directives or len(selections) != 1:
         return None
-    if len(selections) != 1 or not isinstance(root, FieldNode) or root.directives or root.selection_set is None:
+    root = selections[0]
+    if not isinstance(root, FieldNode) or root.directives or root.selection_set is None:
         return None
     return SubscriptionPlan(schema, document, node, root, fragments, measure)
 

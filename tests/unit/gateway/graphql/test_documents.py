@@ -168,3 +168,8 @@ def test_one_of_several_operations_is_named() -> None:
 @pytest.mark.parametrize("value", ["5", "{cursor: 5}", "{live: true, beginning: true}", "{}", "{live: null}"])
 def test_from_names_one_start(value: str) -> None:
     assert refused(f"subscription {{ events(from: {value}) {{ eventId }} }}") == "BAD_INPUT"
+
+
+@pytest.mark.parametrize("text", ["{}", "query {}", "mutation {}", "{ events {} }", "subscription { events {} }"])
+def test_empty_selections_which_the_parser_takes_are_documents(text: str) -> None:
+    assert len(Documents(graphql_schema(), OperationLimits()).get(text).operations) == 1
