@@ -40,6 +40,20 @@ class Member(Protocol):
 class Group:
     """The members that share a query and a shape. Without a shape nobody is direct."""
 
+    __slots__ = (
+        "_before",
+        "_buffered",
+        "_direct",
+        "_gather",
+        "_gathered",
+        "_gathered_bytes",
+        "_quiet_since",
+        "_said",
+        "_shape",
+        "_sign",
+        "_timer",
+    )
+
     def __init__(self, shape: Shape | None, gather: Gather, sign: Sign) -> None:
         self._shape = shape
         self._gather = gather
