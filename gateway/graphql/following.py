@@ -11,7 +11,8 @@ from graphql.execution import execute_subscription_event
 from graphql.execution.executor import Executor
 
 from gateway.graphql.documents import Operation
-from gateway.graphql.errors import formatted, formatted_all
+from gateway.graphql.errors import formatted
+from gateway.graphql.shape import response
 from gateway.graphql.shared_executions import SharedExecutions
 from gateway.graphql.subscription_plan import SubscriptionPlan
 from processors.live.shape import Message, Shape
@@ -24,19 +25,8 @@ from schema.principal import Principal
 _encoder = msgspec.json.Encoder()
 
 
-class Next(NamedTuple):
-    """One message. `body`: a GraphQL response that ends in `}`. `place`: where to go on after it."""
-
-    body: bytes
-    place: Cursor
-
-    def with_cursor(self, cursor: str) -> bytes:
-        """The same response with `extensions.cursor`."""
-        return with_cursor(self.body, cursor)
-
-
 def with_cursor(body: bytes, cursor: str) -> bytes:
-    """A response's body with `extensions.cursor`."""
+    """A response's body, which ends in `}`, with `extensions.cursor`."""
     return body[:-1] + b',"extensions":{"cursor":"' + cursor.encode() + b'"}}'
 
 
@@ -65,7 +55,7 @@ class Following(Protocol):
 
     def __aiter__(self) -> Self: ...
 
-    async def __anext__(self) -> Next: ...
+    async def __anext__(self) -> Message: ...
 
     def reauthorise(self, principal: Principal) -> None:
         """Go on for a caller whose token changed, or end with FORBIDDEN."""
@@ -92,10 +82,10 @@ class Compiled:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Next:
+    async def __anext__(self) -> Message:
         while not self._ready:
             self._ready.extend(await self.step())
-        return Next(*self._ready.popleft())
+        return self._ready.popleft()
 
     async def step(self) -> Sequence[Message]:
         """All messages that are ready at once, where there is no need to take them one by one; may be none."""
@@ -151,10 +141,10 @@ class Executed:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Next:
+    async def __anext__(self) -> Message:
         try:
             item = await self._items.__anext__()
-            return Next(await self._result(item), item.place)
+            return Message(await self._result(item), item.place)
         except (StopAsyncIteration, Draining):
             raise
         except Exception as error:
@@ -183,10 +173,7 @@ class Executed:
         result = execute_subscription_event(self._executor.build_per_event_executor(item))
         if not isinstance(result, ExecutionResult):
             result = await result
-        body: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            body["errors"] = formatted_all(result.errors)
-        return _encoder.encode(body)
+        return response(result)
 
 
 def ended(error: Exception, root: SelectionNode) -> Ended:

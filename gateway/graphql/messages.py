@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gateway.graphql.connections import Connections
 from gateway.graphql.documents import Operation
-from gateway.graphql.following import Ended
+from gateway.graphql.following import Ended, with_cursor
 from gateway.graphql.operations import Answer, Caller, Operations, refusal
 from gateway.graphql.request import GraphQLRequest
 from schema.errors import EsbError
@@ -58,7 +58,7 @@ async def messages(
             try:
                 async for said in following:
                     cursor = following.sign(said.place)
-                    yield Message(said.body, said.with_cursor(cursor), cursor)
+                    yield Message(said.body, with_cursor(said.body, cursor), cursor)
             except Ended as ended:
                 yield Message(ended.body, ended.body, failure=ended.errors)
     finally:

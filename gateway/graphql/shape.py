@@ -45,7 +45,7 @@ class OperationShape:
         """An item, as GraphQL shows it, as a whole response."""
         try:
             return self._encode(item)
-        except Exception:
+        except Exception:  # whatever it was: graphql-core meets it again, and says what is wrong in the response
             return self._execute(item)
 
     def _events(self, items: Sequence[Item], sign: Sign, _caught_up: bool) -> list[Message]:
@@ -79,9 +79,14 @@ def executed(
         assert isinstance(executor, Executor)
         result = execute_subscription_event(executor.build_per_event_executor(item))
         assert isinstance(result, ExecutionResult)
-        body: dict[str, Any] = {"data": result.data}
-        if result.errors:
-            body["errors"] = formatted_all(result.errors)
-        return _encoder.encode(body)
+        return response(result)
 
     return execute
+
+
+def response(result: ExecutionResult) -> bytes:
+    """What graphql-core made of an item, as a whole response."""
+    body: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        body["errors"] = formatted_all(result.errors)
+    return _encoder.encode(body)

@@ -20,7 +20,7 @@ from gateway.graphql.connections import Connections, SendClock
 from gateway.graphql.direct import DirectOutlet
 from gateway.graphql.documents import Operation
 from gateway.graphql.errors import formatted_refusal
-from gateway.graphql.following import Compiled, Ended, Following
+from gateway.graphql.following import Compiled, Ended, Following, with_cursor
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.request import GraphQLRequest, decode_request
 from gateway.graphql.socket_door import SocketDoor
@@ -277,7 +277,9 @@ class Socket:
                 await self._pass_on_frames(self._frames, operation_id, quoted, following)
             else:
                 async for message in following:
-                    body = message.with_cursor(following.sign(message.place)) if self._with_cursors else message.body
+                    body = message.body
+                    if self._with_cursors:
+                        body = with_cursor(body, following.sign(message.place))
                     await self._send(protocol.next_of(quoted, body))
         except Ended as ended:
             await self._send(protocol.error_of(quoted, ended.errors))

@@ -45,7 +45,7 @@ class Matcher:
 
     def add(self, follower: Follower) -> Group:
         """From the next event on; the group it has become a member of."""
-        key = (follower.query.key, follower.shape, follower.gather)
+        key = _key(follower)
         entry = self._entries.get(key)
         if entry is None:
             query = follower.query
@@ -57,8 +57,7 @@ class Matcher:
 
     def remove(self, follower: Follower) -> None:
         """From now on; unknown ones are ignored."""
-        key = (follower.query.key, follower.shape, follower.gather)
-        entry = self._entries.get(key)
+        entry = self._entries.get(_key(follower))
         if entry is not None:
             entry.group.remove(follower)
             if not len(entry.group):
@@ -93,6 +92,10 @@ class Matcher:
     def _forget(self, entry: "_Entry") -> None:
         if self._entries.pop(entry.key, None) is not None:
             self._index.remove(entry)
+
+
+def _key(follower: Follower) -> Hashable:
+    return follower.query.key, follower.shape, follower.gather
 
 
 class _Entry:

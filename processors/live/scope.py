@@ -12,9 +12,5 @@ def covers(principal: Principal, request: LiveRequest) -> bool:
     """
     if request.streams is not None:
         return all(principal.may(Action.READ, stream.stream_name) for stream in request.streams)
-    now = _patterns(principal)
-    return "*" in now or _patterns(request.principal) <= now
-
-
-def _patterns(principal: Principal) -> set[str]:
-    return {grant.streams for grant in principal.grants if grant.action is Action.READ}
+    now, then = principal.read_scope, request.principal.read_scope
+    return now is None or (then is not None and then <= now)

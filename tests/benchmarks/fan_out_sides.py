@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from deploy.local.service import free_port
+from tests.benchmarks.live_gateway import event
 from tests.benchmarks.load import CREATE_STREAM, Client
 from tests.load.generator import Generator, publishing
 from tests.load.programs import BUILT, node_peer
@@ -46,18 +47,6 @@ class Side:
     deliveries: int = SUBSCRIBERS
     """Of each event."""
     others: Sequence[int] = ()
-
-
-def event(pad: int) -> dict[str, Any]:
-    """An event as our publishers say it; $… are filled in by the generator."""
-    return {
-        "eventType": "order.placed",
-        "aggregateType": "Order",
-        "aggregateId": "$KEY",
-        "correlationId": "req-000000017",
-        "stream": "order-events",
-        "payload": {"seq": "$SEQ", "at": "$AT", "pad": "x" * pad},
-    }
 
 
 def whole(pad: int) -> str:

@@ -69,15 +69,19 @@ class LiveGateway:
 
     def to(self, pad: int = 61) -> dict[str, Any]:
         """Where events of a key are published."""
-        event = {
-            "eventType": "order.placed",
-            "aggregateType": "Order",
-            "aggregateId": "$KEY",
-            "correlationId": "req-000000017",
-            "stream": "order-events",
-            "payload": {"seq": "$SEQ", "at": "$AT", "pad": "x" * pad},
-        }
-        return publishing(self._http, self._token, event)
+        return publishing(self._http, self._token, event(pad))
+
+
+def event(pad: int) -> dict[str, Any]:
+    """An event as our publishers say it; $… are filled in by the generator."""
+    return {
+        "eventType": "order.placed",
+        "aggregateType": "Order",
+        "aggregateId": "$KEY",
+        "correlationId": "req-000000017",
+        "stream": "order-events",
+        "payload": {"seq": "$SEQ", "at": "$AT", "pad": "x" * pad},
+    }
 
 
 @asynccontextmanager
