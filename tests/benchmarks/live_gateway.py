@@ -28,6 +28,7 @@ class LiveGateway:
     """A running gateway and the generator that loads it."""
 
     def __init__(self, gateway: GatewayProcess, made: Generator) -> None:
+        self._gateway = gateway
         self.pid = gateway.pid
         self._url = f"{gateway.websocket_url}/graphql"
         self._http = gateway.url
@@ -44,14 +45,31 @@ class LiveGateway:
         await self._generator.do("gather", PATIENCE_S, plan={**fixed, **plan})
         await self._generator.do("hear", PATIENCE_S, group=name, to=self.to(), keys=keys)
 
+    @asynccontextmanager
+    async def from_behind(self) -> AsyncIterator["LiveGateway"]:
+        """The same gateway under another generator, which takes no time from the first."""
+        async with generator(behind=True) as made:
+            yield LiveGateway(self._gateway, made)
+
     async def do(self, command: str, seconds: float = PATIENCE_S, **parameters: Any) -> dict[str, Any]:
         """Tell the generator."""
         return await self._generator.do(command, seconds, **parameters)
 
     async def pace(
-        self, group: str, keys: Sequence[str], per_second: float, seconds: float, *, each: int, pad: int = 61
+        self,
+        group: str,
+        keys: Sequence[str],
+        per_second: float,
+        seconds: float,
+        *,
+        each: int,
+        pad: int = 61,
+        go_on: bool = False,
     ) -> dict[str, Any]:
-        """One event at a time at an even pace; each is delivered to so many of the group. Adds the CPU it took."""
+        """One event at a time at an even pace; each is delivered to so many of the group. Adds the CPU it took.
+
+        `go_on`: the latencies are those of the run before, too.
+        """
         events = int(per_second * seconds)
         with used(self.pid) as gateway, used(self._generator.pid) as client:
             found = await self.do(
@@ -62,6 +80,7 @@ class LiveGateway:
                 per_second=per_second,
                 events=events,
                 deliver=events * each,
+                go_on=go_on,
             )
         found["gateway_cpu"] = round(gateway.cpu_seconds / gateway.seconds, 2)
         found["client_cpu"] = round(client.cpu_seconds / client.seconds, 2)

@@ -29,6 +29,7 @@ type command struct {
 	Writers   int     `json:"writers"`
 	Batch     int     `json:"batch"`
 	Stalled   bool    `json:"stalled"`
+	GoOn      bool    `json:"go_on"`
 }
 
 // generator is what runs now: groups of subscribers by name, one publisher, and what goes on in the background.
@@ -77,7 +78,7 @@ func (g *generator) do(line []byte) (any, error) {
 		return map[string]int{"rounds": 0}, g.hear(ctx, crowd, &said)
 	case "bursts": // group, to, keys, bursts, events, deliver, seconds
 		return g.bursts(ctx, crowd, &said)
-	case "pace": // group, to, keys, per_second, events, deliver, seconds
+	case "pace": // group, to, keys, per_second, events, deliver, seconds, go_on
 		return g.pace(ctx, crowd, &said)
 	case "settle": // group, seconds: until nothing is missing
 		return g.settle(ctx, crowd)

@@ -67,11 +67,15 @@ func (g *generator) bursts(ctx context.Context, crowd *subscribe.Crowd, said *co
 	}, nil
 }
 
-// pace publishes at an even pace whether the server keeps up or not, and waits for the last delivery.
+// pace publishes at an even pace whether the server keeps up or not, and waits for the last delivery. GoOn: the latency
+// is that of the run before, too.
 func (g *generator) pace(ctx context.Context, crowd *subscribe.Crowd, said *command) (any, error) {
 	group := crowd.Group
 	begun, bytes, started := group.Delivered.Load(), group.Counts().Bytes, time.Now()
-	group.Latency.Take()
+	if !said.GoOn {
+		group.Latency.Take()
+		g.late.Take()
+	}
 	hit := group.Await(begun + said.Deliver)
 	late := func(took time.Duration) { g.late.Record(took, 0) }
 	err := g.publisher.Pace(ctx, said.To, said.Keys, said.PerSecond, said.Events, min(connections, len(said.Keys)), late)
@@ -83,7 +87,7 @@ func (g *generator) pace(ctx context.Context, crowd *subscribe.Crowd, said *comm
 	}
 	return measured{
 		group.Delivered.Load() - begun, group.Counts().Bytes - bytes, time.Since(started).Seconds(),
-		group.Latency.Take(), g.late.Take(),
+		group.Latency.Read(), g.late.Read(),
 	}, nil
 }
 

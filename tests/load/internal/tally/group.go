@@ -46,13 +46,20 @@ type Percentiles struct {
 }
 
 // Take gives the percentiles since the last call and starts anew.
-func (l *Latency) Take() Percentiles {
+func (l *Latency) Take() Percentiles { return l.percentiles(true) }
+
+// Read gives the percentiles since the last Take.
+func (l *Latency) Read() Percentiles { return l.percentiles(false) }
+
+func (l *Latency) percentiles(anew bool) Percentiles {
 	all := hdrhistogram.New(1, 120_000_000, 3)
 	for index := range l.shards {
 		shard := &l.shards[index]
 		shard.mu.Lock()
 		all.Merge(shard.histogram)
-		shard.histogram.Reset()
+		if anew {
+			shard.histogram.Reset()
+		}
 		shard.mu.Unlock()
 	}
 	at := func(percent float64) float64 { return float64(all.ValueAtQuantile(percent)) / 1000 }
