@@ -1,7 +1,7 @@
 """Which groups want which events: the only place that knows all who follow a log."""
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from typing import Protocol
 
 from processors.live.group import Group, Member
@@ -11,6 +11,9 @@ from processors.live.shape import Gather, Shape, Sign
 from processors.live.source import Query
 from schema.cursor import Cursor
 from schema.errors import ErrorCode, EsbError
+
+GROUP_EVENTS = 64
+"""More for one group are no longer worth waiting for: they share a write, and should find room on their sockets."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +32,31 @@ class Follower(Member, Protocol):
     @property
     def gather(self) -> Gather:
         """How its events wait for one another."""
+
+
+class Wanted:
+    """What groups want of the items of one step, in log order. `full`: one of them wants as many as it should get at
+    once.
+    """
+
+    __slots__ = ("_items", "full")
+
+    def __init__(self) -> None:
+        self._items: dict[Group, list[Delivered]] = {}
+        self.full = False
+
+    def __iter__(self) -> Iterator[tuple[Group, list[Delivered]]]:
+        return iter(self._items.items())
+
+    def add(self, group: Group, item: Delivered) -> None:
+        """A group wants an item that comes after all it wanted before."""
+        items = self._items.get(group)
+        if items is None:
+            self._items[group] = [item]
+            return
+        items.append(item)
+        if len(items) >= GROUP_EVENTS:
+            self.full = True
 
 
 class Matcher:
@@ -63,16 +91,12 @@ class Matcher:
             if not len(entry.group):
                 self._forget(entry)
 
-    def match(self, items: Sequence[Delivered]) -> Iterator[tuple[Group, list[Delivered]]]:
-        """Each group that wants some of the items, with those it wants and may read."""
-        wanted: dict[_Entry, list[Delivered]] = {}
-        for item in items:
-            for entry in self._index.match(item.event):
-                readable = entry.query.readable
-                if readable is None or readable(item.event):
-                    wanted.setdefault(entry, []).append(item)
-        for entry, found in wanted.items():
-            yield entry.group, found
+    def match(self, item: Delivered, wanted: "Wanted") -> None:
+        """Say in `wanted` who wants the item and may read it."""
+        for entry in self._index.match(item.event):
+            readable = entry.query.readable
+            if readable is None or readable(item.event):
+                wanted.add(entry.group, item)
 
     def pulse(self, now: float, place: Cursor) -> None:
         """To be called about once a second, with the place up to which everything was matched."""
