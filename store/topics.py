@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_co
 from schema.errors import ErrorCode, EsbError, bad_input
 from schema.stream import CleanupPolicy, Compression, Stream, StreamEngine
 from store.log.kafka_append import unavailable
+from store.log.kafka_client import running
 
 # An event of MAX_EVENT_BYTES with its headers, and what a batch adds.
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -72,14 +73,10 @@ class Topics:
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=int(self._deadline_s * 1000))
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await admin.start()
+            async with asyncio.timeout(self._deadline_s), running(admin, deadline_s=self._deadline_s):
                 yield admin
         except (KafkaError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
-        finally:
-            with contextlib.suppress(Exception):
-                await admin.close()
 
 
 def _configuration(stream: Stream) -> dict[str, str]:

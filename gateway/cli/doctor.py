@@ -147,12 +147,11 @@ async def _kafka(settings: Settings) -> Finding:
         return Finding("kafka", Health.OFF, "not configured", "set ESB_KAFKA_SERVERS for the relay and KAFKA streams")
     from aiokafka.admin import AIOKafkaAdminClient
 
+    from store.log.kafka_client import running
+
     client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_servers, request_timeout_ms=5000)
-    await client.start()
-    try:
+    async with running(client, deadline_s=_DEADLINE_S):
         cluster = await client.describe_cluster()
-    finally:
-        await client.close()
     return Finding("kafka", Health.OK, f"{settings.kafka_servers}: {len(cluster['brokers'])} broker(s)")
 
 

@@ -6,7 +6,6 @@ batches), and a batch its owner has long given up would land behind newer ones.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from aiokafka.errors import KafkaError, ProducerClosed, UnknownTopicOrPartitionE
 
 from schema.errors import ErrorCode, EsbError
 from schema.stream import Compression
+from store.log.kafka_client import start, stop
 from store.log.kafka_records import BATCH_BYTES, Packed, Record, pack
 
 FLUSH_BYTES = 8 * BATCH_BYTES
@@ -194,7 +194,7 @@ class KafkaAppender:
                 request_timeout_ms=int(self._deadline_s * 1000),
             )
             try:
-                await producer.start()
+                await start(producer, deadline_s=self._deadline_s)
                 if len(await producer.partitions_for(self._topic)) < self._partitions:
                     raise UnknownTopicOrPartitionError(self._topic)
             except BaseException:
@@ -217,9 +217,7 @@ async def discard(producer: AIOKafkaProducer, *, within_s: float = 5.0) -> None:
         for batch in queue:
             batch._drain_waiter.exception()
     accumulator._batches.clear()
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(within_s):
-            await producer.stop()
+    await stop(producer, within_s=within_s)
 
 
 def unavailable(cause: Exception) -> EsbError:

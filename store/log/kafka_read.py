@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schema.errors import ErrorCode, EsbError
 from store.log.kafka_append import unavailable
+from store.log.kafka_client import start, stop
 
 UNKNOWN = -1
 
@@ -117,12 +118,9 @@ async def open_reader(servers: str, topic: str, partitions: int, *, deadline_s: 
     consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
     try:
         try:
-            async with asyncio.timeout(deadline_s):
-                await consumer.start()
+            await start(consumer, deadline_s=deadline_s)
         except (KafkaError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
         yield KafkaReader(consumer, topic, partitions, deadline_s)
     finally:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(deadline_s):
-                await consumer.stop()
+        await stop(consumer, within_s=deadline_s)

@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schema.stream import Compression
 from store.log.kafka_append import discard, unavailable
+from store.log.kafka_client import running, start
 from store.log.kafka_records import Record, pack
 
 # Offsets can only be committed for a partition that exists. The name has no dot, so it is nobody's stream.
@@ -55,14 +56,10 @@ class TransactionalWriter:
         """What the last committed transaction said; None: Kafka knows of none, or forgot (it keeps it seven days)."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, request_timeout_ms=int(self._deadline_s * 1000))
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await admin.start()
+            async with asyncio.timeout(self._deadline_s), running(admin, deadline_s=self._deadline_s):
                 offsets = await self._offsets(admin)
         except (KafkaError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
-        finally:
-            with contextlib.suppress(Exception):
-                await admin.close()
         found = offsets.get(_MARKER)
         return None if found is None or found.offset < 0 else Progress(found.offset, found.metadata)
 
@@ -111,8 +108,7 @@ async def open_writer(servers: str, work: str, *, deadline_s: float) -> AsyncIte
     )
     try:
         try:
-            async with asyncio.timeout(deadline_s):
-                await producer.start()
+            await start(producer, deadline_s=deadline_s)
         except (KafkaError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
         yield TransactionalWriter(producer, servers, work, deadline_s)
