@@ -22,6 +22,7 @@ from gateway.rest.guard import Guard, esb_error, http_exception
 from gateway.rest.openapi import openapi_route
 from gateway.ws.events import EventSocket
 from gateway.ws.routes import ByKind, SocketRoutes
+from processors.live.pacer import Pacer
 from schema.errors import ErrorCode, EsbError
 
 RoutesOf = Callable[[Guard], Sequence[BaseRoute]]
@@ -32,7 +33,8 @@ class Gateway:
     """What the routes lead to, made in gateway.wiring.
 
     `rest`: what is served under /api/v1, each asked for its routes with the guard they stand behind. `graphql`: routes
-    of /graphql, which authenticate by themselves. `hosts`: the Host headers that are answered.
+    of /graphql, which authenticate by themselves. `pacer`: when newcomers are
+    dealt with. `hosts`: the Host headers that are answered.
     """
 
     rest: Sequence[RoutesOf]
@@ -43,12 +45,13 @@ class Gateway:
     readiness: Readiness
     metrics: Scraped
     drain: Drain
+    pacer: Pacer
     hosts: Sequence[str] = ("*",)
 
 
 def create_app(gateway: Gateway) -> ASGIApp:
     """The ASGI application. It has no lifespan: what it leads to is started before it and stopped after it."""
-    return ByKind(_sockets(gateway), _http(gateway))
+    return ByKind(_sockets(gateway), _direct(gateway), _http(gateway))
 
 
 def _http(gateway: Gateway) -> ASGIApp:
@@ -61,7 +64,7 @@ def _http(gateway: Gateway) -> ASGIApp:
             Mount("/api/v1", Router([openapi_route(), *api], redirect_slashes=False)),
             *probe_routes(gateway.readiness, gateway.metrics),
         ],
-        middleware=[Middleware(RequestContext), *_hosts(gateway.hosts), *gateway.origins.cors()],
+        middleware=_layers(gateway),
         exception_handlers={EsbError: esb_error, HTTPException: http_exception},
     )
     # a redirect to the path without its last slash would name the Host header, which anybody may write
@@ -72,9 +75,30 @@ def _http(gateway: Gateway) -> ASGIApp:
 
 def _sockets(gateway: Gateway) -> ASGIApp:
     """Without Starlette's layers, which mean nothing to a WebSocket and would be kept for each while it is open."""
-    app: ASGIApp = SocketRoutes([*gateway.graphql, gateway.event_socket.route()], _no_socket_here)
-    for middleware in reversed([Middleware(RequestContext), *_hosts(gateway.hosts)]):
-        app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+    app = SocketRoutes([*gateway.graphql, gateway.event_socket.route()], _no_socket_here)
+    return _within([Middleware(RequestContext), *_hosts(gateway.hosts)], app)
+
+
+def _direct(gateway: Gateway) -> dict[str, ASGIApp]:
+    """What takes every method at one path and says its refusals itself has no use for a router: by path."""
+    routes = [route for route in gateway.graphql if isinstance(route, Route)]
+    layers = _layers(gateway)
+    return {
+        route.path: _within(layers, route.app)
+        for route in routes
+        if route.methods is None and not route.param_convertors
+    }
+
+
+def _layers(gateway: Gateway) -> list[Middleware]:
+    """What stands before every answer."""
+    return [Middleware(RequestContext), *_hosts(gateway.hosts), *gateway.origins.cors()]
+
+
+def _within(layers: Sequence[Middleware], app: ASGIApp) -> ASGIApp:
+    """The application within its layers, the first outermost."""
+    for layer in reversed(layers):
+        app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 
 

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Awaitable
-from secrets import token_hex
+from random import getrandbits
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,7 +30,7 @@ class RequestContext:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        named = _Named(given.decode() if _REQUEST_ID.match(given) else token_hex(8), send)
+        named = _Named(given.decode() if _REQUEST_ID.match(given) else _made(), send)
         logs.request_id.set(named.request_id)
         logs.tenant.set(None)
         kind, path = scope["type"], scope["path"]
@@ -44,6 +43,10 @@ class RequestContext:
         except Exception:
             _log.exception("request failed", path=path)
             await _answer(kind, receive, named)
+
+
+def _made() -> str:
+    return f"{getrandbits(64):016x}"  # a name, not a secret
 
 
 class _Named:
@@ -60,8 +63,8 @@ class _Named:
         """Send it."""
         if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
             self.started = True
-            message.setdefault("headers", [])  # optional in ASGI; a WebSocket is mostly accepted without
-            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+            # optional in ASGI; a WebSocket is mostly accepted without
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
         return self._send(message)
 
 

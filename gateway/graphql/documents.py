@@ -148,7 +148,7 @@ class Documents:
             document=tree,
             measure=measure,
             query=plan_query(self._schema, node, fragments),
-            publish=plan_publish(node) if node.operation is OperationType.MUTATION else None,
+            publish=plan_publish(node, measure.cost({})) if node.operation is OperationType.MUTATION else None,
             subscription=plan_subscription(self._schema, tree, node, fragments, measure),
         )
 

@@ -17,6 +17,7 @@ from gateway.graphql.request import GraphQLRequest
 from gateway.graphql.reservations import Reservations
 from gateway.graphql.shared_http import SharedHttp
 from gateway.graphql.streamed import Format, Streamed
+from gateway.headers import IndexedRequest
 from gateway.problems import STATUS, HttpRefusal, problem_headers, status_of
 from gateway.telemetry import logs
 from gateway.telemetry.tracing import Tracing
@@ -55,7 +56,7 @@ class GraphQLHttp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope, receive)
+        request = IndexedRequest(scope, receive)
         accept = request.headers.get("accept")
         if request.method == "GET" and preferred(accept, (*_OFFERED, HTML)) == HTML:
             await self._page.response(request)(scope, receive, send)

@@ -84,7 +84,7 @@ class Operations:
                 if operation.publish is not None:
                     publish = operation.publish.read(request.variables)
                     if publish is not None:
-                        return await self._publish(operation, operation.publish, publish, caller)
+                        return await self._publish(operation.publish, publish, caller)
                 return await self._execute(operation, request, caller)
         except EsbError as error:
             return refusal(error)
@@ -147,7 +147,7 @@ class Operations:
         choice = None if plan is None else plan.choice(request.variables)
         return None if choice is None else Shared(self._executions, (plan, choice))
 
-    async def _publish(self, operation: Operation, plan: PublishPlan, said: Publish, caller: Caller) -> Answer:
+    async def _publish(self, plan: PublishPlan, said: Publish, caller: Caller) -> Answer:
         admission, context = self._services.admission, self._context(caller)
         try:
             if plan.single:
@@ -160,8 +160,8 @@ class Operations:
                 shown = plan.show(report.receipts, report.rejections, context.sign)
         except Exception as error:
             errors = [formatted(located_error(error, [plan.field], [plan.key]))]
-            return _answer(None, errors, operation.measure.cost({}))
-        return _answer({plan.key: shown}, [], operation.measure.cost({}))
+            return _answer(None, errors, plan.cost)
+        return _answer({plan.key: shown}, [], plan.cost)
 
     async def _execute(self, operation: Operation, request: GraphQLRequest, caller: Caller) -> Answer:
         variables = decode_variables(request.variables)

@@ -57,23 +57,26 @@ class Publish(NamedTuple):
 
 
 class PublishPlan:
-    """How one operation publishes. `key`: the response name of its only field; `field`: that field, for errors."""
+    """How one operation publishes. `key`: the response name of its only field; `field`: that field, for errors; `cost`:
+    of the operation, which has nothing whose size variables say."""
 
     def __init__(
         self,
         field: FieldNode,
+        cost: int,
         single: bool,
         read: Callable[[msgspec.Raw], Publish | None],
         show: Callable[[Sequence[tuple[int, Receipt]], Sequence[Any], SignCursor], Any],
     ) -> None:
         self.field = field
+        self.cost = cost
         self.key = (field.alias or field.name).value
         self.single = single
         self.read = read
         self.show = show
 
 
-def plan_publish(node: OperationDefinitionNode) -> PublishPlan | None:
+def plan_publish(node: OperationDefinitionNode, cost: int) -> PublishPlan | None:
     """The plan of a validated mutation, or None where it is not one of the plain forms."""
     if len(node.selection_set.selections) != 1 or node.directives:
         return None
@@ -85,11 +88,11 @@ def plan_publish(node: OperationDefinitionNode) -> PublishPlan | None:
     if name == "publishEvent" and arguments.keys() == {"event"}:
         receipt = _plain(field.selection_set, _RECEIPT)
         read = _reader(node, arguments["event"], None, single=True)
-        return None if receipt is None or read is None else PublishPlan(field, True, read, _show_single(receipt))
+        return None if receipt is None or read is None else PublishPlan(field, cost, True, read, _show_single(receipt))
     if name == "publishEvents" and arguments.keys() <= {"events", "atomic"} and "events" in arguments:
         show = _show_report(field.selection_set)
         read = _reader(node, arguments["events"], arguments.get("atomic"), single=False)
-        return None if show is None or read is None else PublishPlan(field, False, read, show)
+        return None if show is None or read is None else PublishPlan(field, cost, False, read, show)
     return None
 
 

@@ -11,7 +11,10 @@ _HOME = "esb.home"
 
 def token_of(connection: HTTPConnection) -> str | None:
     """The token of a request, if it has one."""
-    return connection.headers.get(HEADER) or connection.query_params.get("token")
+    said = connection.headers.get(HEADER)
+    if said or not connection.scope["query_string"]:
+        return said or None
+    return connection.query_params.get("token")
 
 
 def new_token(scope: Scope) -> str:

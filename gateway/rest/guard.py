@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.auth.credentials import Credentials
+from gateway.headers import IndexedRequest
 from gateway.problems import STATUS, HttpRefusal, problem, status_of
 from gateway.telemetry import logs
 from gateway.telemetry.tracing import Tracing
@@ -35,8 +36,8 @@ class Guard:
             principal = await self._credentials.of_request(request)
             logs.tenant.set(principal.tenant)
             # a body may take longer to arrive than its sender's token has to live
-            checked = Request(request.scope, self._credentials.while_valid(principal, request.receive))
-            with self._tracing.span(name, headers=request.headers):
+            checked = IndexedRequest(request.scope, self._credentials.while_valid(principal, request.receive))
+            with self._tracing.span(name, headers=checked.headers):
                 return await handler(principal, checked)
 
         return endpoint

@@ -1,6 +1,6 @@
 """Which socket is served by what, in few layers: what stands before an endpoint is kept for the socket's life."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from starlette.routing import BaseRoute, Match, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,12 +32,14 @@ class SocketRoutes:
 
 
 class ByKind:
-    """One ASGI application of two: one for WebSockets, one for everything else."""
+    """One ASGI application of several: one for WebSockets, those of single paths, one for everything else."""
 
-    def __init__(self, sockets: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(self, sockets: ASGIApp, paths: Mapping[str, ASGIApp], rest: ASGIApp) -> None:
         self._sockets = sockets
+        self._paths = paths
         self._rest = rest
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI."""
-        return (self._sockets if scope["type"] == "websocket" else self._rest)(scope, receive, send)
+        app = self._sockets if scope["type"] == "websocket" else self._paths.get(scope["path"], self._rest)
+        return app(scope, receive, send)

@@ -5,14 +5,13 @@ What was not acknowledged may be sent again with the same event id; what was ack
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-
-import msgspec
+from operator import itemgetter
+from typing import NamedTuple
 
 from processors.admission.canonical import ContentHash
-from processors.admission.drafting import Drafting, Tools
+from processors.admission.drafting import Drafted, Drafting, Tools
 from processors.admission.lookups import Lookups
 from processors.admission.ports import (
     AppendConditionInput,
@@ -31,25 +30,21 @@ from schema.identifier import IdentifierSource
 from schema.input import ClientContext, EventInput
 from schema.principal import Principal
 from schema.stream import StreamEngine
-from store.log.port import Command, Condition, Draft, Receipt, Refusal
+from store.log.port import Command, Condition, Draft, Outcome, Receipt, Refusal
 
 MAX_BATCH_EVENTS = 10_000
 
 
-_EVENTS_A_TURN = 250
+_LEDGER = StreamEngine.LEDGER
+_PLACE = itemgetter(0)
 
 
-class _Admitted(msgspec.Struct, frozen=True, gc=False):
-    index: int
-    draft: Draft
+class _Appended(NamedTuple):
+    """What became of the events handed to one log, in the order they were handed in."""
 
-
-class _Committed(msgspec.Struct, frozen=True, gc=False):
-    item: _Admitted
-    receipt: Receipt
-
-
-_Result = _Committed | Rejection
+    engine: StreamEngine
+    receipts: list[tuple[int, Receipt]]
+    rejections: list[Rejection]
 
 
 class Admission:
@@ -106,13 +101,14 @@ class Admission:
         _check_batch(inputs, atomic, condition)
         started = time.perf_counter()
         boundary = await self._boundary(principal, condition)
-        admitted, results = await _admit(self._drafting(principal, client), inputs)
-        _check_size(sum(len(item.draft.body) for item in admitted))
+        drafted = await self._drafting(principal, client).drafts(inputs)
+        _check_size(sum([len(draft.body) for draft in drafted.drafts]))
+        appended: list[_Appended] = []
         if not atomic:
-            results += await self._append_each(admitted)
-        elif not results:
-            results = await self._append_whole(admitted, boundary)
-        return self._reported(results, time.perf_counter() - started)
+            appended = await self._append_each(drafted)
+        elif not drafted.refused:
+            appended = [await self._append_whole(drafted, boundary)]
+        return self._report(drafted.refused, appended, started)
 
     async def explain(self, principal: Principal, said: EventInput) -> Decision:
         """Which stream would take the event and why; raises as publishing would, and commits nothing."""
@@ -131,73 +127,65 @@ class Admission:
             raise CursorInvalid("it is from another epoch of the log")
         return Condition(none_matching=condition.none_matching, after=after.position)
 
-    async def _append_whole(self, admitted: list[_Admitted], boundary: Condition | None) -> list[_Result]:
-        if any(item.draft.stream.engine is not StreamEngine.LEDGER for item in admitted) and (
-            len(admitted) > 1 or boundary is not None
-        ):
+    async def _append_whole(self, drafted: Drafted, boundary: Condition | None) -> _Appended:
+        drafts = drafted.drafts
+        engine = drafts[0].stream.engine
+        if (len(drafts) > 1 or boundary is not None) and any(draft.stream.engine is not _LEDGER for draft in drafts):
             message = "atomic batches and conditions are for ledger streams; publish with atomic: false"
-            refusal = Refusal(index=0, code=ErrorCode.UNSUPPORTED_BY_ENGINE, message=message)
-            return [_rejection(admitted[0], refusal)]
-        log = await self._logs.of(admitted[0].draft.stream)
-        (outcome,) = await log.append([Command(events=[item.draft for item in admitted], condition=boundary)])
+            outcome: Outcome = Refusal(index=0, code=ErrorCode.UNSUPPORTED_BY_ENGINE, message=message)
+        else:
+            log = await self._logs.of(drafts[0].stream)
+            (outcome,) = await log.append([Command(events=drafts, condition=boundary)])
         if isinstance(outcome, Refusal):
-            return [_rejection(admitted[outcome.index], outcome)]
-        return [_Committed(item, receipt) for item, receipt in zip(admitted, outcome, strict=True)]
+            return _Appended(engine, [], [_rejection(drafted.places[outcome.index], drafts[outcome.index], outcome)])
+        return _Appended(engine, list(zip(drafted.places, outcome, strict=True)), [])
 
-    async def _append_each(self, admitted: list[_Admitted]) -> list[_Result]:
-        by_log: dict[int, list[_Admitted]] = {}
-        for item in admitted:
-            stream = item.draft.stream
+    async def _append_each(self, drafted: Drafted) -> list[_Appended]:
+        by_log: dict[int, tuple[list[int], list[Draft]]] = {}
+        for place, draft in zip(drafted.places, drafted.drafts, strict=True):
+            stream = draft.stream
             # the ledger streams of a tenant share one log
-            by_log.setdefault(0 if stream.engine is StreamEngine.LEDGER else stream.key, []).append(item)
-        answers = await asyncio.gather(*(self._append_singles(items) for items in by_log.values()))
-        return [result for answer in answers for result in answer]
+            key = 0 if stream.engine is _LEDGER else stream.key
+            places, drafts = by_log.get(key) or by_log.setdefault(key, ([], []))
+            places.append(place)
+            drafts.append(draft)
+        return await asyncio.gather(*[self._append_singles(places, drafts) for places, drafts in by_log.values()])
 
-    async def _append_singles(self, items: Sequence[_Admitted]) -> list[_Result]:
+    async def _append_singles(self, places: list[int], drafts: list[Draft]) -> _Appended:
         """A log that cannot be reached refuses its own events, not those of other logs."""
+        stream = drafts[0].stream
         try:
-            log = await self._logs.of(items[0].draft.stream)
-            outcomes = await log.append([Command(events=[item.draft]) for item in items])
+            log = await self._logs.of(stream)
+            outcomes = await log.append([Command(events=[draft]) for draft in drafts])
         except EsbError as error:
-            refusal = Refusal(index=0, code=error.code, message=error.message, details=error.details)
-            return [_rejection(item, refusal) for item in items]
-        return [
-            _rejection(item, outcome) if isinstance(outcome, Refusal) else _Committed(item, outcome[0])
-            for item, outcome in zip(items, outcomes, strict=True)
-        ]
-
-    def _reported(self, results: Sequence[_Result], seconds: float) -> PublishReport:
-        receipts: list[tuple[int, Receipt]] = []
-        rejections: list[Rejection] = []
-        engines: Counter[StreamEngine] = Counter()
-        for result in results:
-            if isinstance(result, Rejection):
-                rejections.append(result)
-                self._recorder.rejected(result.code, 1)
+            outcomes = [Refusal(index=0, code=error.code, message=error.message, details=error.details)] * len(drafts)
+        appended = _Appended(stream.engine, [], [])
+        for place, draft, outcome in zip(places, drafts, outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                appended.rejections.append(_rejection(place, draft, outcome))
             else:
-                receipts.append((result.item.index, result.receipt))
-                engines[result.item.draft.stream.engine] += 1
-        for engine, events in engines.items():
-            self._recorder.published(engine, events, seconds)
-        receipts.sort(key=lambda pair: pair[0])
-        return PublishReport(receipts, sorted(rejections, key=lambda rejection: rejection.index))
+                appended.receipts.append((place, outcome[0]))
+        return appended
+
+    def _report(self, refused: list[Rejection], appended: Sequence[_Appended], started: float) -> PublishReport:
+        """All that became of a batch, in input order; telemetry is told."""
+        receipts: list[tuple[int, Receipt]] = []
+        rejections = refused
+        seconds = time.perf_counter() - started
+        for part in appended:
+            receipts += part.receipts
+            rejections += part.rejections
+            if part.receipts:
+                self._recorder.published(part.engine, len(part.receipts), seconds)
+        for rejection in rejections:
+            self._recorder.rejected(rejection.code, 1)
+        receipts.sort(key=_PLACE)
+        rejections.sort(key=lambda rejection: rejection.index)
+        return PublishReport(receipts, rejections)
 
 
-async def _admit(drafting: Drafting, inputs: Sequence[EventInput]) -> tuple[list[_Admitted], list[_Result]]:
-    admitted: list[_Admitted] = []
-    refused: list[_Result] = []
-    for index, said in enumerate(inputs):
-        try:
-            admitted.append(_Admitted(index, await drafting.draft(said)))
-        except EsbError as error:
-            refused.append(Rejection(index, said.event_id, error.code, error.message, error.details))
-        if index % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
-            await asyncio.sleep(0)  # a large batch must not hold up the loop's other work
-    return admitted, refused
-
-
-def _rejection(item: _Admitted, refusal: Refusal) -> Rejection:
-    return Rejection(item.index, item.draft.envelope.event_id, refusal.code, refusal.message, refusal.details)
+def _rejection(place: int, draft: Draft, refusal: Refusal) -> Rejection:
+    return Rejection(place, draft.envelope.event_id, refusal.code, refusal.message, refusal.details)
 
 
 def _check_batch(inputs: Sequence[EventInput], atomic: bool, condition: AppendConditionInput | None) -> None:
@@ -205,10 +193,14 @@ def _check_batch(inputs: Sequence[EventInput], atomic: bool, condition: AppendCo
         raise bad_input("the batch is empty", field="events")
     if len(inputs) > MAX_BATCH_EVENTS:
         raise EsbError(ErrorCode.PAYLOAD_TOO_LARGE, f"a batch holds at most {MAX_BATCH_EVENTS} events")
-    size = sum(len(memoryview(said.payload)) + len(memoryview(said.metadata or b"")) for said in inputs)
-    _check_size(size)
+    _check_size(sum([_size(said) for said in inputs]))
     if condition is not None and not atomic:
         raise bad_input("a condition needs an atomic batch", field="condition")
+
+
+def _size(said: EventInput) -> int:
+    size = memoryview(said.payload).nbytes
+    return size if said.metadata is None else size + memoryview(said.metadata).nbytes
 
 
 def _check_size(size: int) -> None:

@@ -1,6 +1,7 @@
 """From an input to a draft: everything about one event that needs no waiting. The hot path of publishing."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import orjson
 from processors.admission.canonical import ContentHash
 from processors.admission.envelope import Checked, check, check_identity, instant, too_large
 from processors.admission.lookups import Lookups
+from processors.admission.ports import Rejection
 from processors.admission.routing import Decision, Router
 from schema.errors import ErrorCode, EsbError, bad_input
 from schema.event import MAX_EVENT_BYTES, Envelope, Event, decode_body, encode_body
@@ -19,6 +21,9 @@ from schema.principal import Action, Principal
 from schema.stream import Stream, StreamEngine
 from store.log.port import Draft
 
+_EVENTS_A_TURN = 250
+_LEDGER = StreamEngine.LEDGER
+
 
 class Unpinned(Exception):
     """The aggregate type was not seen before: the store must say which stream it lives in, then try again."""
@@ -27,6 +32,14 @@ class Unpinned(Exception):
         super().__init__(aggregate_type)
         self.stream = stream
         self.aggregate_type = aggregate_type
+
+
+class Drafted(NamedTuple):
+    """A batch after drafting. `places`: of each draft, its place in the input, ascending."""
+
+    places: list[int]
+    drafts: list[Draft]
+    refused: list[Rejection]
 
 
 class Tools(NamedTuple):
@@ -56,17 +69,15 @@ class Drafter:
         said = {name: getattr(client, name) for name in ClientContext.__struct_fields__}
         self._stamps = {name: value for name, value in said.items() if value is not None}
         self._only_stamps = msgspec.Raw(orjson.dumps(self._stamps)) if self._stamps else EMPTY_OBJECT
-        self._allowed: set[str] = set()
+        self._granted: set[str] = set()
+        self._named: dict[str, Stream] = {}
 
     def draft(self, said: EventInput) -> Draft:
         """The draft, stamped, routed and allowed. Raises what refuses the event, and Unpinned."""
         checked = check(said, self._principal)
-        if said.stream is not None:
-            self._allow(said.stream)  # before looking it up: who may not publish there learns nothing of it
-        stream = self._decide(checked).stream
-        self._allow(stream.stream_name)
+        stream = self._allowed(checked)
         check_identity(said, self._principal, stream.stream_name)
-        ledger = stream.engine is StreamEngine.LEDGER
+        ledger = stream.engine is _LEDGER
         if ledger and said.aggregate_type is not None:
             self._check_pin(stream, said.aggregate_type)
         envelope = self._seal(checked, said.event_id or self._tools.identifiers.event_id())
@@ -85,8 +96,20 @@ class Drafter:
     def explain(self, said: EventInput) -> Decision:
         """Which stream would take it, and why. Raises as `draft`, but for pins."""
         decision = self._decide(check(said, self._principal))
-        self._allow(decision.stream.stream_name)
+        self._principal.require(Action.PUBLISH, decision.stream.stream_name)
         return decision
+
+    def _allowed(self, checked: Checked) -> Stream:
+        """Where the event goes; raises FORBIDDEN, UNKNOWN_STREAM. Asked once a request for each stream named."""
+        named = checked.said.stream
+        if named is None:
+            stream = self._decide(checked).stream
+            self._require(stream.stream_name)
+            return stream
+        if (known := self._named.get(named)) is None:
+            self._require(named)  # before looking it up: who may not publish there learns nothing of it
+            known = self._named[named] = self._decide(checked).stream
+        return known
 
     def _decide(self, checked: Checked) -> Decision:
         said = checked.said
@@ -98,10 +121,10 @@ class Drafter:
 
         return self._router.route(said.stream, said.event_type, event)
 
-    def _allow(self, stream: str) -> None:
-        if stream not in self._allowed:
+    def _require(self, stream: str) -> None:
+        if stream not in self._granted:
             self._principal.require(Action.PUBLISH, stream)
-            self._allowed.add(stream)
+            self._granted.add(stream)
 
     def _check_pin(self, stream: Stream, aggregate_type: str) -> None:
         pinned = self._pins.get((stream.tenant, aggregate_type))
@@ -164,6 +187,28 @@ class Drafting:
                 await self._lookups.pin(unknown.stream, unknown.aggregate_type)
             except EsbError as error:
                 await self._learn(error)
+
+    async def drafts(self, inputs: Sequence[EventInput]) -> Drafted:
+        """The drafts of a batch, and what was refused of it."""
+        places: list[int] = []
+        drafts: list[Draft] = []
+        refused: list[Rejection] = []
+        for index, said in enumerate(inputs):
+            try:
+                drafts.append(self._at_once(said) or await self.draft(said))
+                places.append(index)
+            except EsbError as error:
+                refused.append(Rejection(index, said.event_id, error.code, error.message, error.details))
+            if index % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
+                await asyncio.sleep(0)  # a large batch must not hold up the loop's other work
+        return Drafted(places, drafts, refused)
+
+    def _at_once(self, said: EventInput) -> Draft | None:
+        """The draft, or None where the store may have to be asked first."""
+        try:
+            return None if self._drafter is None else self._drafter.draft(said)
+        except (Unpinned, EsbError):
+            return None
 
     async def explain(self, said: EventInput) -> Decision:
         """Which stream would take it, and why; raises as `draft`."""

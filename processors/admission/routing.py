@@ -28,7 +28,9 @@ class Router:
     """The routing of one tenant, made anew when its streams or routes change."""
 
     def __init__(self, streams: Sequence[Stream], routes: Sequence[Route]) -> None:
-        self._by_name = {stream.stream_name: stream for stream in streams}
+        self._by_name = {
+            stream.stream_name: Decision(stream, f"the publisher named {stream.stream_name!r}") for stream in streams
+        }
         oldest_first = sorted(streams, key=lambda stream: stream.key)
         patterns = [(TypePattern(text), stream) for stream in oldest_first for text in stream.event_patterns]
         # the sort is stable, also in reverse: among equally literal patterns the oldest stream stays first
@@ -42,19 +44,18 @@ class Router:
     def route(self, named: str | None, event_type: str, event: Callable[[], Event]) -> Decision:
         """The decision; raises UNKNOWN_STREAM. `event` is called only if routing rules must look into the event."""
         if named is not None:
-            if (stream := self._by_name.get(named)) is None:
+            if (decided := self._by_name.get(named)) is None:
                 raise unknown_stream(f"there is no stream {named!r}; create it with createStream")
-            return Decision(stream, f"the publisher named {named!r}")
+            return decided
         if (decision := self._by_pattern(event_type)) is not None:
             return decision
         for rule, matches in self._rules:
             if rule.stream in self._by_name and matches(event()):
-                return Decision(
-                    self._by_name[rule.stream], f"route {rule.name!r} with priority {rule.priority} matches"
-                )
+                stream = self._by_name[rule.stream].stream
+                return Decision(stream, f"route {rule.name!r} with priority {rule.priority} matches")
         default = f"{event_type.partition('.')[0]}-events"
-        if (stream := self._by_name.get(default)) is not None:
-            return Decision(stream, f"no pattern or route matches; {default!r} is the default for {event_type!r}")
+        if (meant := self._by_name.get(default)) is not None:
+            return Decision(meant.stream, f"no pattern or route matches; {default!r} is the default for {event_type!r}")
         raise unknown_stream(
             f"no stream takes {event_type!r}: name one, or create a stream with an event pattern for it, or {default!r}"
         )

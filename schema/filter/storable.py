@@ -19,17 +19,19 @@ _LONG = re.compile(rb"\.[0-9]{15000}")
 
 def document_problem(raw: bytes, document: Any) -> str | None:
     """Why a JSON text cannot be stored, or None. `document`: the same, decoded."""
-    if rb"\u0000" in raw or raw.count(b"[") + raw.count(b"{") > MAX_NESTING:
+    # one byte is looked for far faster than two, and most documents have neither
+    long = len(raw) > 2 * MAX_NESTING  # else it has not as many brackets
+    if (b"\\" in raw and rb"\u0000" in raw) or (long and raw.count(b"[") + raw.count(b"{") > MAX_NESTING):
         problem = _shape_problem(document)
         if problem is not None:
             return problem
-    if (
-        (b"e-" in raw and _TINY.search(raw))
-        or (b"E-" in raw and _TINY_CAPITAL.search(raw))
-        or (len(raw) > 15000 and _LONG.search(raw))
-    ):
+    if (b"-" in raw and _is_tiny(raw)) or (len(raw) > 15000 and _LONG.search(raw)):
         return _number_problem(raw)
     return None
+
+
+def _is_tiny(raw: bytes) -> bool:
+    return bool((b"e-" in raw and _TINY.search(raw)) or (b"E-" in raw and _TINY_CAPITAL.search(raw)))
 
 
 def _shape_problem(document: Any) -> str | None:
