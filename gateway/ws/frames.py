@@ -37,20 +37,23 @@ def _header(first: int, length: int) -> bytes:
 
 
 class Turn:
-    """The sockets that were given something in this turn of the loop; one instance serves many sockets."""
+    """The sockets that were given something in this turn of the loop; one instance serves many sockets.
+
+    `given`: theirs; who adds the first one says `begin`.
+    """
+
+    __slots__ = ("_loop", "given")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._given: list[Frames] = []
+        self.given: list[Frames] = []
 
-    def add(self, frames: "Frames") -> None:
-        """Flush it when this turn's callbacks are through."""
-        if not self._given:
-            self._loop.call_soon(self._flush)
-        self._given.append(frames)
+    def begin(self) -> None:
+        """Flush them when this turn's callbacks are through."""
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        given, self._given = self._given, []
+        given, self.given = self.given, []
         for frames in given:
             frames.flush()
 
@@ -68,12 +71,14 @@ class Frames:
         Called each time writing becomes possible again. It may write.
     """
 
-    __slots__ = ("_given", "_given_bytes", "_holds", "_open", "_transport", "_turn", "on_writable", "writable")
+    # `_given`: what waits for the end of this turn, and after it `_more`, which most turns do without
+    __slots__ = ("_given", "_given_bytes", "_holds", "_more", "_open", "_transport", "_turn", "on_writable", "writable")
 
     def __init__(self, turn: Turn, transport: asyncio.Transport) -> None:
         self._turn = turn
         self._transport = transport
-        self._given: list[bytes] | None = None
+        self._given: bytes | None = None
+        self._more: list[bytes] | None = None
         self._given_bytes = 0
         self._open = False
         self._holds = 0
@@ -85,14 +90,19 @@ class Frames:
 
         What is written while not `writable` is kept all the same: who does not look needs memory without bound.
         """
-        if not self._open:
-            return
         if self._given is None:
-            self._given = [data]
+            if not self._open:
+                return
+            self._given = data
             self._given_bytes = len(data)
-            self._turn.add(self)
+            given = self._turn.given
+            if not given:
+                self._turn.begin()
+            given.append(self)
         else:
-            self._given.append(data)
+            if self._more is None:
+                self._more = []
+            self._more.append(data)
             self._given_bytes += len(data)
         if self._given_bytes > HIGH_WATER_BYTES:
             self.flush()  # or `writable` would say nothing of what is written in one turn
@@ -100,8 +110,12 @@ class Frames:
     def flush(self) -> None:
         """Hand what was given to the transport, unless a close came before."""
         given, self._given = self._given, None
-        if given is not None and self._open and not self._transport.is_closing():
-            self._transport.write(given[0] if len(given) == 1 else b"".join(given))
+        if given is None:
+            return
+        if self._more is not None:
+            given, self._more = b"".join((given, *self._more)), None
+        if not self._transport.is_closing():
+            self._transport.write(given)
 
     def open(self) -> None:
         """The handshake is accepted."""
@@ -124,4 +138,4 @@ class Frames:
     def end(self) -> None:
         """A close begins: nothing can be written any more."""
         self._open = self.writable = False
-        self._given = self.on_writable = None
+        self._given = self._more = self.on_writable = None

@@ -76,7 +76,9 @@ class PredicateIndex(Generic[T]):
         matched: list[T] = []
         sure = dict.fromkeys(found.sure)
         for entry in sure:
-            matched.extend(entry.targets)
+            matched += entry.targets
+        if not found.unsure:
+            return matched
         failures: list[tuple[_Entry[T], Exception]] = []
         for entry in dict.fromkeys(found.unsure):
             if entry in sure:

@@ -53,13 +53,12 @@ class Intervals:
         found: list[Interval] = []
         for bits, cells in self._lengths.items():
             place = value >> bits
-            for cell in (cells.get(place), cells.get(place - 1)):
+            for at in (place, place - 1):
+                cell = cells.get(at)
                 if cell is None:
                     continue
-                if isinstance(cell, Skeleton):
+                if isinstance(cell, list):
+                    found += [key for key in cell if key[0] <= value <= key[1]]
+                else:
                     found += cell.find(value)
-                    continue
-                for key in cell:
-                    if key[0] <= value <= key[1]:
-                        found.append(key)
         return found

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from processors.live.index.intervals import Intervals
 from processors.live.index.names import Patterns
 from processors.live.index.parts import Affixes, Parts
-from processors.live.index.probe import Kind, number_key, scalar_key, text_key, time_key
+from processors.live.index.probe import Kind, number_key, text_key, time_key
 
 
 class Table(Protocol):
@@ -21,21 +21,6 @@ class Table(Protocol):
 
     def find(self, value: Any) -> Iterable[Hashable]:
         """Each key once."""
-
-
-class _Same:
-    """Keys that are the value itself."""
-
-    __slots__ = ()
-
-    def add(self, key: Hashable) -> None:
-        pass
-
-    def remove(self, key: Hashable) -> None:
-        pass
-
-    def find(self, value: Any) -> Iterable[Hashable]:
-        return () if isinstance(value, list | dict) else (scalar_key(value),)
 
 
 class _Present:
@@ -88,7 +73,6 @@ class _OfTexts:
 
 
 TABLES: dict[Kind, Callable[[], Table]] = {
-    Kind.EQUAL: _Same,
     Kind.NUMBERS: lambda: _Ordered(number_key, int, float),
     Kind.TEXTS: lambda: _Ordered(text_key, str),
     Kind.TIMES: lambda: _Ordered(time_key, datetime),
@@ -98,4 +82,4 @@ TABLES: dict[Kind, Callable[[], Table]] = {
     Kind.PART: Parts,
     Kind.EXISTS: _Present,
 }
-"""An empty table for each kind of probe."""
+"""An empty table for each kind of probe but EQUAL, whose keys are the value itself."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from processors.live.index.conjunctions import Conjunction
-from processors.live.index.probe import Kind, Probe
+from processors.live.index.probe import Kind, Probe, scalar_key
 from processors.live.index.tables import TABLES, Table
 from schema.event import Event
 from schema.filter.ast import FIELDS, FieldKind
@@ -46,10 +46,14 @@ class Found(Generic[E]):
         if isinstance(slot, Leaf):
             (self.sure if depth >= slot.sure_from else self.unsure).append(slot.entry)
             return
-        for leaf in (*slot.ended, *slot.few):
+        for leaf in slot.ended:
             (self.sure if depth >= leaf.sure_from else self.unsure).append(leaf.entry)
-        if slot.below is not None:
-            slot.below.find(self, depth)
+        below = slot.below
+        if below is not None:
+            below.find(self, depth)
+            return
+        for leaf in slot.few:
+            (self.sure if depth >= leaf.sure_from else self.unsure).append(leaf.entry)
 
 
 class Node(Generic[E]):
@@ -198,46 +202,50 @@ class _Path(Generic[E]):
 
 
 class _Value(Generic[E]):
-    """What is asked about one value: a table for each kind of probe, and where each of its keys leads."""
+    """What is asked about one value: where each text, number and truth that it may be equal to leads, and for every
+    other kind of probe a table, and where each of its keys leads.
+    """
 
-    __slots__ = ("kinds",)
+    __slots__ = ("equal", "kinds")
 
     def __init__(self) -> None:
+        self.equal: dict[Hashable, Slot[E]] = {}
         self.kinds: dict[Kind, tuple[Table, dict[Hashable, Slot[E]]]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.kinds)
+        return bool(self.equal) or bool(self.kinds)
 
     def add(self, leaf: Leaf[E], probe: Probe, depth: int) -> None:
+        if probe.kind is Kind.EQUAL:
+            for key in probe.keys:
+                _put(self.equal, key, leaf, depth)
+            return
         if probe.kind not in self.kinds:
             self.kinds[probe.kind] = (TABLES[probe.kind](), {})
         table, slots = self.kinds[probe.kind]
         for key in probe.keys:
-            slot = slots.get(key)
-            if slot is None:
+            if key not in slots:
                 table.add(key)
-                slots[key] = leaf
-                continue
-            if isinstance(slot, Leaf):
-                first, slot = slot, Node()
-                slot.add(first, depth)
-                slots[key] = slot
-            slot.add(leaf, depth)
+            _put(slots, key, leaf, depth)
 
     def remove(self, leaf: Leaf[E], probe: Probe, depth: int) -> None:
+        if probe.kind is Kind.EQUAL:
+            for key in probe.keys:
+                _take(self.equal, key, leaf, depth)
+            return
         table, slots = self.kinds[probe.kind]
         for key in probe.keys:
-            slot = slots[key]
-            if isinstance(slot, Node):
-                slot.remove(leaf, depth)
-                if slot:
-                    continue
-            del slots[key]
-            table.remove(key)
+            _take(slots, key, leaf, depth)
+            if key not in slots:
+                table.remove(key)
         if not slots:
             del self.kinds[probe.kind]
 
     def find(self, value: Any, found: Found[E], depth: int) -> None:
+        if self.equal and type(value) is not dict and type(value) is not list:
+            slot = self.equal.get(scalar_key(value))
+            if slot is not None:
+                found.take(slot, depth)
         for table, slots in self.kinds.values():
             for key in table.find(value):
                 slot = slots.get(key)
@@ -245,3 +253,24 @@ class _Value(Generic[E]):
                     (found.sure if depth >= slot.sure_from else found.unsure).append(slot.entry)
                 elif slot is not None:
                     found.take(slot, depth)
+
+
+def _put(slots: dict[Hashable, Slot[E]], key: Hashable, leaf: Leaf[E], depth: int) -> None:
+    slot = slots.get(key)
+    if slot is None:
+        slots[key] = leaf
+        return
+    if isinstance(slot, Leaf):
+        first, slot = slot, Node()
+        slot.add(first, depth)
+        slots[key] = slot
+    slot.add(leaf, depth)
+
+
+def _take(slots: dict[Hashable, Slot[E]], key: Hashable, leaf: Leaf[E], depth: int) -> None:
+    slot = slots[key]
+    if isinstance(slot, Node):
+        slot.remove(leaf, depth)
+        if slot:
+            return
+    del slots[key]
