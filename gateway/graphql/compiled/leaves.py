@@ -40,6 +40,14 @@ def leaf(kind: GraphQLLeafType, nullable: bool) -> Leaf:
     return _exactly(exact, nullable)
 
 
+def exact_types(kind: GraphQLLeafType, nullable: bool) -> frozenset[type] | None:
+    """The types whose values are all passed on as they are, and no others; None where the type does not tell."""
+    exact = _EXACT.get(kind.name)
+    if exact is None:
+        return None
+    return frozenset((exact, type(None))) if nullable else frozenset((exact,))
+
+
 def _exactly(wanted: type, nullable: bool) -> Leaf:
     def same(value: Any) -> Any:
         if type(value) is wanted or (nullable and value is None):

@@ -30,7 +30,7 @@ from graphql.execution.values import VariableValues
 from strawberry.types.field import StrawberryField
 
 from gateway.graphql.compiled.arguments import Arguments, arguments
-from gateway.graphql.compiled.leaves import leaf
+from gateway.graphql.compiled.leaves import exact_types, leaf
 from gateway.graphql.compiled.run import Pending, Run, Unfit
 from schema.graphql.event import EVENT_FIELDS, EventFields, event_field
 
@@ -45,6 +45,13 @@ class Asked(NamedTuple):
 
     call: Read
     complete: Read
+
+
+class Plain(NamedTuple):
+    """A leaf that is read and passed on as it is, if it is of one of the types: most fields, without a call each."""
+
+    get: Callable[[Any], Any]
+    types: frozenset[type]
 
 
 class Selections:
@@ -92,13 +99,21 @@ class Selections:
         if self._fields > MAX_FIELDS:
             raise Unfit
         made = {key: self._field(kind, details) for key, details in selected.items()}
-        reads = [(key, _later if isinstance(field, Asked) else field) for key, field in made.items()]
+        reads = [(key, *_reading(field)) for key, field in made.items()]
         asked = [(key, field.call, field.complete) for key, field in made.items() if isinstance(field, Asked)]
 
         def build(source: Any, run: Run) -> Any:
             if python is not None and type(source) is not python:
                 raise Unfit
-            return {key: read(source, run) for key, read in reads}
+            found = {}
+            for key, get, types, read in reads:
+                if types is None:
+                    found[key] = read(source, run)
+                    continue
+                value = found[key] = get(source)
+                if type(value) not in types:
+                    raise Unfit
+            return found
 
         def build_and_ask(source: Any, run: Run) -> Any:
             holder = build(source, run)
@@ -108,7 +123,7 @@ class Selections:
 
         return build_and_ask if asked else build
 
-    def _field(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Read | Asked:
+    def _field(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Read | Asked | Plain:
         node = details[0].node
         name = node.name.value
         if name == "__typename":
@@ -129,12 +144,15 @@ class Selections:
             return Asked(call, complete)
         return lambda source, run: complete(call(source, run), run)
 
-    def _read(self, kind: GraphQLObjectType, name: str, field: GraphQLField, details: FieldDetailsList) -> Read:
+    def _read(self, kind: GraphQLObjectType, name: str, field: GraphQLField, details: FieldDetailsList) -> Read | Plain:
         python = _python(kind)
         get = event_field(name) if issubclass(python, EventFields) and name in EVENT_FIELDS else attrgetter(name)
         wanted, nullable = _nullable(field.type)
         if is_leaf_type(wanted):
-            check = leaf(wanted, nullable)  # most fields: without the calls between
+            types = exact_types(wanted, nullable)
+            if types is not None:
+                return Plain(get, types)
+            check = leaf(wanted, nullable)
             return lambda source, run: check(get(source))
         complete = self._complete(field.type, details)
         return lambda source, run: complete(get(source), run)
@@ -185,6 +203,17 @@ def _call(said: StrawberryField, read: Arguments) -> Read:
         return lambda source, run: function(source, **read(run))
     info = resolver.info_parameter.name
     return lambda source, run: function(source, **{info: run.info}, **read(run))
+
+
+def _reading(field: Read | Asked | Plain) -> tuple[Callable[[Any], Any], frozenset[type] | None, Read]:
+    """How a field is read: as a leaf where its types are said, else by the last."""
+    if isinstance(field, Plain):
+        return field.get, field.types, _later
+    return _nothing, None, _later if isinstance(field, Asked) else field
+
+
+def _nothing(source: Any) -> None:
+    return None
 
 
 def _always(value: Any) -> Read:
