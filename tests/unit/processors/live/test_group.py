@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from processors.live import group
+from processors.live import tailer as following
 from processors.live.items import CaughtUp, Delivered, Item, Progress
 from processors.live.live import Live
+from processors.live.matcher import GROUP_EVENTS
 from processors.live.shape import Message, Sign
 from processors.live.subscription import Draining, LiveSubscription
 from processors.live.turn import Turn
@@ -83,6 +85,49 @@ async def test_groups_of_other_filters_share_the_turns_they_have_in_common() -> 
     assert shape.made == 1
     await live.stop()
     await asyncio.gather(*(step for _, _, step in members), return_exceptions=True)
+
+
+async def test_a_batch_is_handed_out_once_to_groups_that_want_little_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "TURN_SECONDS", 3600)
+    ledger = MemoryLedger()
+    live = live_over(ledger)
+    await live.start()
+    members = [await direct(live, OneEach(), streams=(stream(number),)) for number in (1, 2, 3)]
+    live.on_commit(ledger.commit(180))
+    await turns()
+    assert [[len(turn.items) for turn in outlet.turns] for _, outlet, _ in members] == [[60], [60], [60]]
+    await live.stop()
+    await asyncio.gather(*(step for _, _, step in members), return_exceptions=True)
+
+
+async def test_a_group_that_wants_much_gets_it_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "TURN_SECONDS", 3600)
+    ledger = MemoryLedger()
+    live = live_over(ledger)
+    await live.start()
+    _, outlet, step = await direct(live, OneEach())
+    live.on_commit(ledger.commit(2 * GROUP_EVENTS + 1))
+    await turns()
+    assert [len(turn.items) for turn in outlet.turns] == [GROUP_EVENTS, GROUP_EVENTS, 1]
+    assert [turn.before.position for turn in outlet.turns] == [1, GROUP_EVENTS + 1, 2 * GROUP_EVENTS + 1]
+    await live.stop()
+    await asyncio.gather(step, return_exceptions=True)
+
+
+async def test_the_loop_comes_to_others_within_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "TURN_SECONDS", -1)
+    ledger = MemoryLedger()
+    live = live_over(ledger)
+    await live.start()
+    _, outlet, step = await direct(live, OneEach())
+    live.on_commit(ledger.commit(10))
+    seen = list[int]()
+    while len(outlet.items) < 10:
+        await asyncio.sleep(0)
+        seen.append(len(outlet.items))
+    assert set(range(1, 11)) <= set(seen)
+    await live.stop()
+    await asyncio.gather(step, return_exceptions=True)
 
 
 async def test_draining_sends_what_was_gathered_before_it_says_where_to_go_on() -> None:
