@@ -2,10 +2,12 @@
 
 `bursts`: 10 events at once, one operation with 10 fields, messages of about 450 bytes: ≥ 500k and ≥ 1.1 × Centrifugo's
 engine. `single`: one event at a time: ≥ 100k and ≥ 1 × Centrifugo's. Both: ≥ 25 × graphql-ws on Node. `filters`: 500
-distinct filters, each event matches 5 (batches of 10): ≥ 100k.
+distinct filters, each event matches 5: ≥ 100k with batches of 1,000; with batches of 10 (`filters_of_few`) the request
+that publishes them is most of it.
 
 Ours is the whole gateway: its figure includes admitting and committing the events, which are published over HTTP with
 `publishEvents`; the processes of its embedded PostgreSQL are not counted. Peers only pass on what a trigger hands them.
+`publishing_us` is that part of ours: CPU microseconds an event of a burst of so many, where one subscriber follows.
 Each burst is published once the one before has been delivered to everybody, so nobody is measured while overrun.
 
 `python -m tests.benchmarks.fan_out --quick ours` measures one side alone in a few seconds.
@@ -20,13 +22,15 @@ from typing import Any
 import psutil
 import uvloop
 
-from tests.benchmarks.fan_out_sides import SIDES, Side, filtered
+from tests.benchmarks.fan_out_sides import SIDES, Side, filtered, followed_by_one
 from tests.benchmarks.harness import Comparison, Measure, compare, finish, used
 from tests.load.generator import Generator, generator
 
 CPU_SECONDS = float(os.environ.get("BENCH_SECONDS", "1.5"))
 PATIENCE_S = 120.0
+QUICK = {**SIDES, "filters": filtered, "publishing": followed_by_one}
 BURST = 10
+BATCH = 1000
 
 
 class Line:
@@ -71,8 +75,10 @@ async def main() -> None:
             bursts = await measured("bursts", made, sides, BURST)
             single = await measured("single", made, sides, 1)
         async with filtered(made) as side:
-            line = Line(made, side, BURST)
-            filters = await compare(line.rate, {})
+            filters = await compare(Line(made, side, BATCH).rate, {})
+            of_few = await compare(Line(made, side, BURST).rate, {})
+        async with followed_by_one(made) as side:
+            publishing = {size: await compare(Line(made, side, size).rate, {}) for size in (1, BURST, BATCH)}
     figures = bursts.summary()
     finish(
         "fan-out",
@@ -81,6 +87,8 @@ async def main() -> None:
         cores=psutil.cpu_count(),
         single=single.summary(),
         filters={"ours": round(statistics.median(filters.ours)), "spread": spread(filters)},
+        filters_of_few={"ours": round(statistics.median(of_few.ours)), "spread": spread(of_few)},
+        publishing_us={size: round(1e6 / statistics.median(found.ours), 1) for size, found in publishing.items()},
     )
 
 
@@ -97,10 +105,10 @@ async def measured(shape: str, made: Generator, sides: dict[str, Side], events: 
 async def quick(name: str, pairs: int) -> None:
     """One side alone."""
     async with generator() as made:
-        start = filtered if name == "filters" else SIDES[name]
-        async with start(made) as side:
+        async with QUICK[name](made) as side:
             print(f"{name}: process {side.pid}", flush=True)
-            for shape, events in (("bursts", BURST), ("single", 1)):
+            batches = [] if name in SIDES else [("batches", BATCH)]  # of 500 times as many deliveries it would be long
+            for shape, events in (*batches, ("bursts", BURST), ("single", 1)):
                 line = Line(made, side, events)
                 rates = [await line.rate() for _ in range(pairs)]
                 shown = " ".join(f"{rate:,.0f}" for rate in rates)
@@ -114,7 +122,7 @@ def spread(found: Comparison) -> list[int]:
 
 def arguments() -> Any:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", choices=[*SIDES, "filters"], help="measure one side alone")
+    parser.add_argument("--quick", choices=QUICK, help="measure one side alone")
     parser.add_argument("--rounds", type=int, default=3, help="of a quick measure")
     return parser.parse_args()
 

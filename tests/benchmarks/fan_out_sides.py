@@ -90,6 +90,14 @@ async def filtered(generator: Generator) -> AsyncIterator[Side]:
 
 
 @asynccontextmanager
+async def followed_by_one(generator: Generator) -> AsyncIterator[Side]:
+    """Our gateway with one subscriber: what is left is publishing."""
+    async with _gateway() as (gateway, to):
+        await _gather(generator, "one", gateway, {"query": FOLLOW, "keys": ALL, "sockets": 1})
+        yield await _heard(generator, Side("publishing", gateway.pid, "one", to, deliveries=1))
+
+
+@asynccontextmanager
 async def centrifuge(
     generator: Generator, protocol: str = "protobuf", options: Sequence[str] = (), name: str = "centrifuge"
 ) -> AsyncIterator[Side]:
