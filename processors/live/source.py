@@ -8,16 +8,15 @@ from processors.live.handover import Handover
 from processors.live.ports import Reader
 from processors.live.request import Edge, Start
 from processors.live.track import KafkaTrack, LedgerTrack, RedisTrack, Track
-from processors.live.weight import EVENT_OVERHEAD_BYTES
 from schema.cursor import Cursor, CursorInvalid
 from schema.event import NEVER, Event
 from schema.filter.ast import Filter
 from schema.stream import Stream, StreamEngine
-from store.log.port import Batch, Log
+from store.log.port import Backward, Batch, Log
 from store.signals.port import log_topic
 from store.tenants import Tenant
 
-RECENT_EVENTS = 500
+SLICE_EVENTS = 500
 
 
 class Query(Protocol):
@@ -63,8 +62,8 @@ class Source(Protocol):
         log knows to stop there.
         """
 
-    async def recent(self, end: Cursor, room: int) -> tuple[Cursor, Sequence[Event]]:
-        """The events right before `end`, about as many as fit into `room` bytes, and the place before them; none where
+    async def before(self, end: Cursor) -> tuple[Cursor, Sequence[Event]]:
+        """Some of the events right before `end`, all up to it, and the place before them; none where there are none, or
         the log cannot tell cheaply.
         """
 
@@ -113,19 +112,19 @@ class LedgerSource:
         events = [event for event in found.events if query.accepts(event)]
         return Stretch(events, Cursor(start.epoch, found.reached, start.at_ms), found.reached - start.position)
 
-    async def recent(self, end: Cursor, room: int) -> tuple[Cursor, Sequence[Event]]:
-        """See `Source.recent`."""
-        first = max(1, end.position - room // EVENT_OVERHEAD_BYTES)
-        place, events = Cursor(end.epoch, first), list[Event]()
+    async def before(self, end: Cursor) -> tuple[Cursor, Sequence[Event]]:
+        """See `Source.before`."""
+        start = Cursor(end.epoch, max(1, end.position - SLICE_EVENTS))
+        place, events = start, list[Event]()
         while place.position < end.position:
-            batch = await self.log.read(place, min(RECENT_EVENTS, end.position - place.position))
+            batch = await self.log.read(place, end.position - place.position)
             if not batch.events:
                 break
-            events.extend(batch.events)
+            events += batch.events
             place = batch.cursor
-        if not events or events[0].position != first or events[-1].position != end.position - 1:
+        if not events or events[0].position != start.position or events[-1].position != end.position - 1:
             return end, ()  # cut off, or truncated meanwhile: then there is no past without a hole
-        return Cursor(end.epoch, first), events
+        return start, events
 
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """What is committed here by hand-over, the rest read from the log."""
@@ -173,9 +172,11 @@ class StreamSource:
         events = [event for event in batch.events if query.accepts(event)]
         return Stretch(events, batch.cursor, len(batch.events))
 
-    async def recent(self, end: Cursor, room: int) -> tuple[Cursor, Sequence[Event]]:
-        """Nothing: brokers read forward only."""
-        return end, ()
+    async def before(self, end: Cursor) -> tuple[Cursor, Sequence[Event]]:
+        """See `Source.before`."""
+        if not isinstance(self.log, Backward):
+            return end, ()
+        return await self.log.before(end, SLICE_EVENTS)
 
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """The log's own tail: one consumer for all subscribers of this process."""

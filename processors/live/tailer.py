@@ -111,17 +111,25 @@ class Tailer:
                     await task
 
     async def _warm(self, ring: Ring) -> None:
-        oldest = ring.oldest
-        try:
-            start, events = await self.source.recent(oldest, ring.room)
-        except EsbError:
-            return  # without it everybody reads the log, which says what is wrong
-        track, place, items = self.source.track, start, list[Delivered]()
-        for event in events:
-            place = track.after(place, event)
-            items.append(Delivered(event, place))
-        if ring.oldest == oldest:  # else it is full already
+        """Slice by slice, the newest first, until nothing fits any more or nothing lies before."""
+        track = self.source.track
+        while True:
+            oldest = ring.oldest
+            try:
+                start, events = await self.source.before(oldest)
+            except EsbError:
+                return  # without it everybody reads the log, which says what is wrong
+            place, items = start, list[Delivered]()
+            for event in events:
+                place = track.after(place, event)
+                items.append(Delivered(event, place))
+            if ring.oldest != oldest:
+                if ring.next_index > ring.first_index:
+                    return  # it is full: the oldest make room already
+                continue
             ring.prepend(items, start)
+            if not items or ring.oldest != start:
+                return
 
     async def _follow(self) -> None:
         backoff = Backoff()

@@ -4,6 +4,7 @@ It promises order within an aggregate (one partition a key) and nothing more: re
 conditions, no versions and no atomic commands. `recorded_at` is the broker's append time (see store/topics.py).
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,10 +19,14 @@ from schema.event import MAX_PAGE, Event
 from schema.stream import Stream
 from store.log.foreign import NotAnEvent, decode_for
 from store.log.kafka_append import KafkaAppender, Placements, unavailable
-from store.log.kafka_read import UNKNOWN, KafkaReader, open_reader
+from store.log.kafka_pool import ReaderPool
+from store.log.kafka_read import UNKNOWN, KafkaReader, connect, open_reader
 from store.log.kafka_records import NO_HEADERS, Record
 from store.log.partitioner import Sticky, partition
 from store.log.port import Batch, Command, Draft, Outcome, Promises, Receipt, Refusal
+
+# Short: the broker holds up the next one who reads by what the last one still waits for at the end of the topic.
+_POOLED_FETCH_WAIT_MS = 20
 
 _new = tuple.__new__
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -40,6 +45,7 @@ class KafkaLog:
         self._appender = KafkaAppender(
             servers, stream.topic, stream.partitions, stream.compression, deadline_s=deadline_s
         )
+        self._readers = ReaderPool(self._connect)
 
     async def append(self, commands: Sequence[Command]) -> list[Outcome]:
         """Commit each one-event command; refuse what Kafka cannot promise. See `port.Log.append`."""
@@ -65,9 +71,8 @@ class KafkaLog:
 
     async def read(self, start: Cursor, limit: int) -> Batch:
         """Up to `limit` events that were committed when the call began. See `port.Log.read`."""
-        async with self._reader() as reader:
-            await self._seek(reader, start)
-            ends = await reader.ends()
+        async with self._readers.reader() as reader:
+            ends = await self._seek(reader, start)
             events: list[Event] = []
             at_ms = start.at_ms
             deadline = time.monotonic() + self._deadline_s
@@ -89,12 +94,30 @@ class KafkaLog:
 
     async def head(self) -> Cursor:
         """The cursor after the last committed event of every partition."""
-        async with self._reader() as reader:
+        async with self._readers.reader() as reader:
             return self._cursor(await reader.ends(), time.time_ns() // 1_000_000)
+
+    async def before(self, place: Cursor, count: int) -> tuple[Cursor, Sequence[Event]]:
+        """See `port.Backward.before`: as many of each partition."""
+        ends = self._offsets(place)
+        events: list[Event] = []
+        async with self._readers.reader() as reader:
+            each = max(1, count // self._stream.partitions)
+            starts = [min(end, max(first, end - each)) for end, first in zip(ends, await reader.firsts(), strict=True)]
+            await reader.seek(starts, 0)
+            deadline = time.monotonic() + self._deadline_s
+            while not reader.reached(ends):
+                records = await reader.poll(MAX_PAGE, 1.0)
+                events += self.decode([record for record in records if record.offset < ends[record.partition]])
+                if not records and time.monotonic() > deadline:
+                    raise unavailable(TimeoutError("no records in time"))
+                await asyncio.sleep(0)  # what is fetched is polled without a pause
+        return self._cursor(starts, 0), events
 
     async def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """All events from `start` on, by one consumer of its own, without a group. While Kafka is away it waits."""
-        async with self._reader() as reader:
+        stream = self._stream
+        async with open_reader(self._servers, stream.topic, stream.partitions, deadline_s=self._deadline_s) as reader:
             await self._seek(reader, start)
             at_ms = start.at_ms
             while True:
@@ -107,7 +130,7 @@ class KafkaLog:
 
     async def close(self) -> None:
         """Answer what is under way and disconnect. May be called twice."""
-        await self._appender.close()
+        await asyncio.gather(self._appender.close(), self._readers.close())
 
     def decode(self, records: Sequence[Any]) -> list[Event]:
         """The records as events. What is none is left out here; the indexer puts it to the dead letters."""
@@ -155,11 +178,17 @@ class KafkaLog:
     def _cursor(self, offsets: Sequence[int], at_ms: int) -> Cursor:
         return Cursor(0, 0, at_ms, ((self._stream.key, tuple(offsets)),))
 
-    async def _seek(self, reader: KafkaReader, start: Cursor) -> None:
-        await reader.seek(dict(start.kafka).get(self._stream.key, ()), start.at_ms)
+    def _offsets(self, cursor: Cursor) -> Sequence[int]:
+        return dict(cursor.kafka).get(self._stream.key, ())
 
-    def _reader(self) -> contextlib.AbstractAsyncContextManager[KafkaReader]:
-        return open_reader(self._servers, self._stream.topic, self._stream.partitions, deadline_s=self._deadline_s)
+    async def _seek(self, reader: KafkaReader, start: Cursor) -> tuple[int, ...]:
+        return await reader.seek(self._offsets(start), start.at_ms)
+
+    async def _connect(self) -> KafkaReader:
+        topic, partitions = self._stream.topic, self._stream.partitions
+        return await connect(
+            self._servers, topic, partitions, deadline_s=self._deadline_s, fetch_wait_ms=_POOLED_FETCH_WAIT_MS
+        )
 
 
 def event_of(record: Any, stream: Stream) -> Event:

@@ -6,7 +6,7 @@ is in its `Promises`.
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -105,4 +105,15 @@ class Log(Protocol):
 
     def tail(self, start: Cursor) -> AsyncIterator[Batch]:
         """All events from `start` on, then new ones as they are committed, for ever; ended by aclose()."""
+        ...
+
+
+@runtime_checkable
+class Backward(Protocol):
+    """A log that knows how to get at what lies right before a place."""
+
+    async def before(self, place: Cursor, count: int) -> tuple[Cursor, Sequence[Event]]:
+        """All events from a place about `count` events before `place` up to it, and that place; none at the oldest that
+        is kept. Raises LOG_UNAVAILABLE, and CURSOR_EXPIRED when it is gone itself.
+        """
         ...

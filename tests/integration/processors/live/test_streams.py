@@ -10,7 +10,7 @@ import pytest
 from processors.live.items import CaughtUp, Delivered
 from processors.live.live import Live, LiveLimits
 from processors.live.request import Edge, LiveRequest, Start
-from schema.cursor import CursorCodec
+from schema.cursor import Cursor, CursorCodec
 from schema.errors import ErrorCode, EsbError
 from schema.event import Event
 from store.log.port import Command
@@ -125,6 +125,32 @@ async def test_live_subscribers_share_one_tail_and_miss_nothing_after_the_acknow
     for subscription in many:
         await subscription.aclose()
     await live.stop()
+
+
+@pytest.mark.needs("kafka_servers")
+async def test_after_a_restart_those_who_come_back_share_what_is_read_of_kafka(kafka_servers: str) -> None:
+    async with engines.kafka({"kafka_servers": kafka_servers}) as subject:
+        logs = Logs({subject.stream.key: subject.log})
+        live = Live(logs, logs, logs, CODEC)
+        await live.start()
+        await publish(subject, range(100))
+        place = (await subject.log.read(Cursor(0, 0), 10)).cursor
+        await publish(subject, range(100, 1500))
+        asked = LiveRequest(principal=READER, streams=(subject.stream,), start=place)
+        for _ in range(3):
+            seen: list[int] = []
+            async with asyncio.timeout(60), await live.subscribe(asked) as subscription:
+                async for items in subscription:
+                    seen += [number(item.event) for item in items if isinstance(item, Delivered)]
+                    if len(seen) >= 1490:
+                        break
+            assert len(set(seen)) == len(seen) == 1490
+            for remainder in range(7):
+                assert (mine := [one for one in seen if one % 7 == remainder]) == sorted(mine)
+        tailer = live._tailers.get(subject.stream.stream_id)
+        assert tailer is not None
+        assert tailer.ring.next_index - tailer.ring.first_index == 1500, "the ring holds all of it"
+        await live.stop()
 
 
 async def test_a_cursor_beyond_the_head_is_refused(subject: Subject) -> None:

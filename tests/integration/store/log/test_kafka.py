@@ -16,6 +16,7 @@ from schema.errors import ErrorCode, EsbError
 from schema.event import MAX_EVENT_BYTES, Event
 from schema.stream import CleanupPolicy, Compression, Retention, Stream, StreamEngine
 from store.log.kafka import KafkaLog
+from store.log.kafka_pool import ReaderPool
 from store.log.port import Command, Receipt, Refusal
 from store.topics import Topics
 from tests.conformance.engines import own_stream
@@ -107,6 +108,57 @@ async def test_a_missing_partition_starts_at_the_cursors_time(log: KafkaLog) -> 
     after_first = {event.event_id for event in (await log.read(later[0].cursor, 100)).events}
     assert {one.event_id for one in later[1:]} <= after_first
     assert later[0].event_id not in after_first
+
+
+async def test_what_lies_before_a_place_is_all_there_up_to_it(log: KafkaLog) -> None:
+    await placed(log, commands(log._stream, range(100), aggregates=9))
+    end = await log.head()
+    await placed(log, commands(log._stream, range(100, 200), aggregates=9))
+    place, found = end, list[tuple[int, int]]()
+    while True:
+        place, events = await log.before(place, 20)
+        if not events:
+            break
+        found = [(event.partition or 0, event.offset or 0) for event in events] + found
+
+    assert place == Cursor(0, 0, 0, ((log._stream.key, (0,) * log._stream.partitions),))
+    assert sorted(found) == [
+        (partition, offset) for partition, to in enumerate(dict(end.kafka)[log._stream.key]) for offset in range(to)
+    ]
+    for partition in range(log._stream.partitions):
+        assert (mine := [offset for of, offset in found if of == partition]) == sorted(mine)
+
+
+async def test_readers_are_used_again_and_go_when_nobody_comes(log: KafkaLog) -> None:
+    await placed(log, commands(log._stream, range(30)))
+    end = await log.head()
+    (first,) = [reader for _, reader in log._readers._idle]
+    for _ in range(3):
+        # One that came to the end, or was cut off in the middle, reads from anywhere.
+        assert len((await log.read(BEGINNING, 7)).events) == 7
+        assert len((await log.read(BEGINNING, 100)).events) == 30
+        assert (await log.read(end, 100)).events == []
+    assert [reader for _, reader in log._readers._idle] == [first]
+
+    read = await asyncio.gather(*(log.read(BEGINNING, 100) for _ in range(10)))
+    assert {len(batch.events) for batch in read} == {30}
+    assert len(log._readers) <= 4
+    cut = asyncio.create_task(log.read(BEGINNING, 100))
+    await asyncio.sleep(0)
+    before = len(log._readers)
+    cut.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cut
+    assert len(log._readers) == before
+
+    await log._readers.close()
+    assert not len(log._readers)
+    log._readers = ReaderPool(log._connect, idle_s=0.0)
+    await log.head()
+    assert log._readers._reaping is not None
+    await log._readers._reaping
+    assert not len(log._readers)
+    assert len((await log.read(BEGINNING, 100)).events) == 30
 
 
 async def test_what_retention_took_is_an_expired_cursor(log: KafkaLog, kafka_servers: str) -> None:
