@@ -22,7 +22,6 @@ from gateway.rest.guard import Guard, esb_error, http_exception
 from gateway.rest.openapi import openapi_route
 from gateway.ws.events import EventSocket
 from gateway.ws.routes import ByKind, SocketRoutes
-from processors.live.pacer import Pacer
 from schema.errors import ErrorCode, EsbError
 
 RoutesOf = Callable[[Guard], Sequence[BaseRoute]]
@@ -33,8 +32,7 @@ class Gateway:
     """What the routes lead to, made in gateway.wiring.
 
     `rest`: what is served under /api/v1, each asked for its routes with the guard they stand behind. `graphql`: routes
-    of /graphql, which authenticate by themselves. `pacer`: when newcomers are
-    dealt with. `hosts`: the Host headers that are answered.
+    of /graphql, which authenticate by themselves. `hosts`: the Host headers that are answered.
     """
 
     rest: Sequence[RoutesOf]
@@ -45,7 +43,6 @@ class Gateway:
     readiness: Readiness
     metrics: Scraped
     drain: Drain
-    pacer: Pacer
     hosts: Sequence[str] = ("*",)
 
 

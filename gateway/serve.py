@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from gateway.app import Gateway, create_app
+from gateway.heap import garbage_in_portions, settle_heap
 from gateway.probes import Scraped
 from gateway.server import Server, listening, server_config
 from gateway.settings import Settings, is_loopback
@@ -88,6 +88,7 @@ async def _run(settings: Settings, listener: socket.socket, place: Place | None)
             server = Server(server_config(settings, app), placed.drain)
             stopping.serving(server)
             settle_heap()
+            await stack.enter_async_context(garbage_in_portions())
             if place is None:
                 say_where(settings, listener.getsockname()[1])
             server.on_serving = place.ready if place is not None else None
@@ -109,15 +110,6 @@ async def _placed(gateway: Gateway, place: Place | None) -> AsyncIterator[Gatewa
         return
     async with place.metrics(gateway.metrics) as metrics:
         yield replace(gateway, metrics=metrics)
-
-
-def settle_heap() -> None:
-    """What the start made stays for ever: a collection that walks all of it costs a fifth of a publish, and stops the
-    loop for tens of milliseconds. Garbage in cycles is rare here, and looked for every 10,000 objects instead of 700.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
 
 
 class _Stopping:

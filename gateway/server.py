@@ -1,20 +1,28 @@
 """uvicorn as we run it: our signals, our WebSocket protocol, our limits."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.accept import Listener
 from gateway.drain import Drain
 from gateway.http_protocol import HttpProtocol
 from gateway.settings import Settings
 from gateway.ws.protocol import SocketProtocol
+from processors.live.pacer import Pacer
 
 
 class Server(uvicorn.Server):
-    """uvicorn, told when draining begins; signals are handled by `serve`, which also hears them while parts start."""
+    """uvicorn, told when draining begins; signals are handled by `serve`, which also hears them while parts start.
+
+    Listens to the sockets it is given, and to nothing else.
+    """
 
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
@@ -23,8 +31,16 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
-        await super().startup(sockets)
-        if self.on_serving is not None and not self.should_exit:
+        kind = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        protocol = partial(kind, self.config, self.server_state, self.lifespan.state)
+        # of their own: behind all that newcomers want besides, who calls for a moment only would wait for seconds
+        pacer = Pacer()
+        listeners = [Listener(each, protocol, pacer, backlog=self.config.backlog) for each in sockets or ()]
+        self.servers = cast("list[asyncio.base_events.Server]", listeners)
+        for listener in listeners:
+            listener.start()
+        self.started = True
+        if self.on_serving is not None:
             self.on_serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

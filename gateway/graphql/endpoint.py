@@ -49,7 +49,7 @@ class GraphQLEndpoint:
         self._operations = Operations(graphql_schema(), services, limits, trusted)
         self._connections = Connections(connection_limits or ConnectionLimits(), drain, sessions)
         self._reservations = Reservations(self._operations, self._connections)
-        self._door = SocketDoor(authenticator, credentials, origins)
+        self._door = SocketDoor(authenticator, credentials, origins, services.live.pacer)
         self._page = Page(dev_token)
         self._http = GraphQLHttp(
             operations=self._operations,

@@ -90,6 +90,7 @@ class Socket:
             await self._raw_send({"type": "websocket.accept"})
             await self._close(_Close(CloseCode.SUBPROTOCOL, "Subprotocol not acceptable"))
             return
+        await self._door.wait()
         await self._raw_send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
         try:
             await self._until_closed()
@@ -180,6 +181,9 @@ class Socket:
             said = InitPayload() if raw in (b"", b"null") else protocol.init_decoder.decode(raw)
         except msgspec.MsgspecError:
             raise _invalid("connection_init carries an object") from None
+        assert self._deadline is not None
+        self._deadline.reschedule(None)  # it was said in time; what follows is ours to do
+        await self._door.wait()
         connection, self._scope = HTTPConnection(self._scope), {}  # not needed again, and two kilobytes
         try:
             principal = await self._door.caller(connection, said)
@@ -190,8 +194,6 @@ class Socket:
         self._with_cursors = said.cursors
         self._with_progress = said.progress
         logs.tenant.set(principal.tenant)
-        assert self._deadline is not None
-        self._deadline.reschedule(None)
         self._session = self._connections.sessions.open(principal, self._forbid)
         await self._send(protocol.ACK)
 

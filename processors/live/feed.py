@@ -8,9 +8,10 @@ from typing import Protocol
 
 from processors.live.group import Group
 from processors.live.items import Delivered
+from processors.live.pages import Page
 from processors.live.past import Past
 from processors.live.request import LiveRequest
-from processors.live.shape import Gather, Shape
+from processors.live.shape import Gather, Shape, Sign
 from processors.live.source import Query
 from processors.live.tailer import Tailer
 from processors.live.turn import Outlet, Turn
@@ -46,6 +47,7 @@ class Feed:
         "_ahead",
         "_dropped",
         "_group",
+        "_page",
         "_past",
         "_reading",
         "_subscriber",
@@ -69,6 +71,7 @@ class Feed:
         self._tailer = tailer
         self._track = tailer.source.track
         self._past: Past | None = past
+        self._page: Page | None = None
         self._subscriber = subscriber
         self._group: Group | None = None
         self._ahead: Cursor | None = None
@@ -86,13 +89,33 @@ class Feed:
         return self._subscriber.request.gather
 
     def look_back(self) -> None:
-        """Go live if the past is over, else see that its next stretch is being read, unless one is waiting."""
+        """Go live if the past is over, else see that its next page is being read, unless one is waiting."""
         if self.live or self.waiting or self._reading is not None or self._went_live():
             return
         self._reading = asyncio.create_task(self._read(), name="live-past")
 
+    def send_past(self, outlet: Outlet, shape: Shape, sign: Sign, limit: int) -> int:
+        """Send the page that waits as it is, as others were sent it; how many events that were. 0: it has to be taken,
+        as it is no whole page any more, or has more than `limit` events, or the outlet takes nothing now.
+        """
+        page = self._page
+        if page is None or not self.waiting or len(page.events) > limit or not outlet.ready():
+            return 0
+        try:
+            turn = page.turn(shape, sign)
+        except Exception:
+            return 0  # who takes the events meets the failure, and tells its client of it
+        if not outlet.send(turn):
+            return 0
+        self.waiting = self._page = None
+        self.shown = self._track.join(self.shown, turn.items[-1].cursor)
+        self.settle()
+        self.scanned = 0
+        return len(page.events)
+
     def take_past(self, limit: int) -> list[Event]:
         """Up to `limit` waiting events of the past, each to be told to `show` in this order."""
+        self._page = None
         waiting = self.waiting or deque()
         return [waiting.popleft() for _ in range(min(limit, len(waiting)))]
 
@@ -165,7 +188,7 @@ class Feed:
     def detach(self) -> None:
         """Listen and read no more; `close` awaits what is under way."""
         self._tailer.detach(self)
-        self.waiting = None
+        self.waiting = self._page = None
         if self._reading is not None:
             self._reading.cancel()
 
@@ -178,7 +201,7 @@ class Feed:
     async def _read(self) -> None:
         assert self._past is not None
         try:
-            stretch = await self._past.step()
+            page = await self._past.step()
         except EsbError as error:
             self._reading = None
             self._subscriber.end(error)
@@ -189,9 +212,9 @@ class Feed:
             self._subscriber.end(EsbError(ErrorCode.INTERNAL, "reading the log failed; go on from the last cursor"))
             return
         self._reading = None
-        self.scanned += stretch.scanned
-        if stretch.events:
-            self.waiting = deque(stretch.events)
+        self.scanned += page.scanned
+        if page.events:
+            self.waiting, self._page = deque(page.events), page
         self._went_live()
         self._subscriber.wake()
 

@@ -2,13 +2,18 @@
 
 import asyncio
 
+from processors.live.pacer import Pacer
+from processors.live.pages import Pages
+
 LOG_READS = 4
-RING_READS = 2
 
 
 class Gates:
-    """First come, first served. `log`: reads of logs under way. `ring`: reads of rings a turn of the event loop."""
+    """What all who catch up share. `log`: reads of logs under way, first come, first served. `pages`: what others have
+    caught up with lately.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, pacer: Pacer) -> None:
+        self.pacer = pacer
         self.log = asyncio.Semaphore(LOG_READS)
-        self.ring = asyncio.Semaphore(RING_READS)
+        self.pages = Pages()

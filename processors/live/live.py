@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from functools import partial
 
@@ -12,6 +13,7 @@ from processors.live.buffer import Bytes
 from processors.live.feed import Feed
 from processors.live.gates import Gates
 from processors.live.handover import POLL_SECONDS, Handover
+from processors.live.pacer import Pacer
 from processors.live.past import Past
 from processors.live.ports import Commit, Logs, Reader, Recorder, SilentRecorder, Tenants
 from processors.live.request import LiveRequest
@@ -45,7 +47,7 @@ class LiveLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live:
-    """Where live subscriptions come from.
+    """Where live subscriptions come from. `pacer`: what newcomers of any kind are paced by.
 
     `on_commit` and `on_signal` may be called from the start to after the stop, on the event loop; they never block.
     """
@@ -60,6 +62,7 @@ class Live:
         limits: LiveLimits | None = None,
         recorder: Recorder | None = None,
     ) -> None:
+        self.pacer = Pacer()
         self._reader = reader
         self._logs = logs
         self._tenants = tenants
@@ -67,7 +70,7 @@ class Live:
         self._limits = limits or LiveLimits()
         self._recorder = recorder or SilentRecorder()
         self._tailers = Tailers(self._limits.ring_bytes, self._recorder, linger_seconds=self._limits.linger_seconds)
-        self._gates = Gates()
+        self._gates = Gates(self.pacer)
         self._buffered = Bytes()
         self._subscriptions: dict[LiveSubscription, list[Tailer]] = {}
         self._of_tenant: Counter[str] = Counter()
@@ -127,6 +130,7 @@ class Live:
         Raises BAD_INPUT, FORBIDDEN, CURSOR_INVALID, TOO_COMPLEX (too many Kafka partitions or streams), RATE_LIMITED
         (too many subscriptions), LOG_UNAVAILABLE, UNSUPPORTED_BY_ENGINE, or `Draining`.
         """
+        await self.pacer.turn()
         self._admit(request)
         tenant = request.principal.tenant
         subscription = LiveSubscription(
@@ -217,4 +221,5 @@ class Live:
                 subscription.pulse()
             for tailer in self._tailers:
                 tailer.pulse()
+            self._gates.pages.pulse(time.monotonic())
             await self._tailers.reap()

@@ -1,6 +1,6 @@
 """A live subscription: what its subscriber iterates over.
 
-States: catching up (stretches of the past are read as they are asked for, so a slow reader slows only its own scan) →
+States: catching up (pages of the past are read as they are asked for, so a slow reader slows only its own scan) →
 live (events are pushed into a bounded buffer, and the overflow policy guards it) → ended: by the subscriber, by an
 error, or by the process draining.
 """
@@ -149,6 +149,8 @@ class LiveSubscription:
                 await self._gather()
                 gathered = True
                 continue
+            if self._send_past():
+                continue
             items = self._take()
             if items:
                 self._quiet_since = time.monotonic()
@@ -241,6 +243,17 @@ class LiveSubscription:
         if self._progress_due or sum(feed.scanned for feed in self._feeds) >= PROGRESS_EVENTS:
             return self._take_progress()
         return []
+
+    def _send_past(self) -> bool:
+        """Whether what waits from the past was sent past this task. With several logs nobody shares its cursors."""
+        shape = self.request.shape
+        if self._outlet is None or shape is None or len(self._feeds) != 1:
+            return False
+        sent = self._feeds[0].send_past(self._outlet, shape, self.sign, self.request.max_events)
+        if sent:
+            self._quiet_since = time.monotonic()
+            self._recorder.delivered(sent, None)
+        return sent > 0
 
     def _take_past(self, feed: Feed) -> list[Item]:
         events = feed.take_past(self.request.max_events)

@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from gateway.serve import settle_heap
+from gateway.heap import settle_heap
 from processors.admission.admission import Admission
 from processors.admission.canonical import ContentHash
 from schema.cursor import CursorCodec

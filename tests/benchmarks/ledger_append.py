@@ -13,7 +13,7 @@ import time
 import asyncpg
 import uvloop
 
-from gateway.serve import settle_heap
+from gateway.heap import settle_heap
 from store.migrate import upgrade
 from tests.benchmarks.harness import PAIRS, Comparison, compare, finish
 from tests.benchmarks.ledger_gateway import (

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from gateway.serve import settle_heap
+from gateway.heap import settle_heap
 from processors.live.index import PredicateIndex
 from schema.event import Event, decode_body
 from schema.filter.ast import Filter

@@ -31,7 +31,7 @@ from gateway.graphql.documents import Operation
 from gateway.graphql.limits import OperationLimits
 from gateway.graphql.operations import Caller, Operations
 from gateway.graphql.request import decode_request
-from gateway.serve import settle_heap
+from gateway.heap import settle_heap
 from processors.admission.admission import Admission
 from processors.admission.canonical import ContentHash
 from resolvers.context import Services

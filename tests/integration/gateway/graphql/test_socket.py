@@ -207,6 +207,17 @@ async def test_close_codes(world: World, messages: list[Any], init: bool, code: 
     await world.idle()
 
 
+async def test_who_has_said_connection_init_in_time_may_wait_for_its_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crowded() -> None:
+        await asyncio.sleep(2 * LIMITS.init_timeout_s)
+
+    monkeypatch.setattr(world.services.live.pacer, "turn", crowded)
+    async with world.opened():
+        pass
+
+
 async def test_the_legacy_protocol_is_refused(world: World) -> None:
     async with world.socket("graphql-ws") as raw:
         assert raw.subprotocol is None

@@ -73,6 +73,7 @@ func (g *generator) pace(ctx context.Context, crowd *subscribe.Crowd, said *comm
 	group := crowd.Group
 	begun, bytes, started := group.Delivered.Load(), group.Counts().Bytes, time.Now()
 	if !said.GoOn {
+		g.publisher.Open(ctx, said.To, min(connections, len(said.Keys)))
 		group.Latency.Take()
 		g.late.Take()
 	}

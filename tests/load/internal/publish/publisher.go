@@ -164,6 +164,26 @@ func (p *Publisher) All(ctx context.Context, to *Target, keys []string, events, 
 	}
 }
 
+// Open as many connections as it may keep: who publishes all day has them, and does not queue for one behind others.
+func (p *Publisher) Open(ctx context.Context, to *Target, connections int) {
+	var all sync.WaitGroup
+	for range connections {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			request, err := http.NewRequestWithContext(ctx, http.MethodOptions, to.URL, nil)
+			if err != nil {
+				return
+			}
+			if answer, err := p.client.Do(request); err == nil {
+				_, _ = io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+			}
+		}()
+	}
+	all.Wait()
+}
+
 // Pace sends one event at a time at an even pace, each at its moment whether those before are answered or not; $AT is
 // when it was due. Returns how late the sends were and how many failed. A key's events go through one lane, in order.
 func (p *Publisher) Pace(ctx context.Context, to *Target, keys []string, perSecond float64, count, lanes int, late func(time.Duration)) error {

@@ -287,7 +287,7 @@ async def test_many_who_catch_up_take_turns(ledger: MemoryLedger, monkeypatch: p
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await turns(5)
+        await turns(50)
         try:
             return await scan(*arguments, **named)
         finally:
@@ -295,11 +295,12 @@ async def test_many_who_catch_up_take_turns(ledger: MemoryLedger, monkeypatch: p
 
     monkeypatch.setattr(ledger, "scan", counted)
 
-    async def catch_up() -> list[int]:
-        async with await live.subscribe(request(start=Edge.BEGINNING)) as subscribed:
-            return positions(await until(subscribed, 500))
+    async def catch_up(start: int) -> list[int]:
+        async with await live.subscribe(request(start=Cursor(1, start))) as subscribed:
+            return positions(await until(subscribed, 501 - start))
 
-    assert await asyncio.gather(*[catch_up() for _ in range(20)]) == [list(range(1, 501))] * 20
+    starts = range(1, 21)  # those at one place would share what they read
+    assert await asyncio.gather(*map(catch_up, starts)) == [list(range(start, 501)) for start in starts]
     assert most == LOG_READS
     await live.stop()
 
