@@ -1,7 +1,8 @@
 """The large run of resumption under chaos, a part of ``make soak``.
 
 1,000 subscribers of a ledger stream and 100 of a Kafka stream, cut at random by TCP resets; the gateway, PostgreSQL and
-Kafka killed in turns; 110,000 events, each for 10 subscribers. ``python -m tests.soak_resume``
+Kafka killed in turns; 110,000 events, each for 10 subscribers. ``python -m tests.soak_resume``, or with a share of the
+events and kills: ``python -m tests.soak_resume 0.2``
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.chaos import TENANT, Outcome, Size, breaking, complaints, stream
@@ -29,7 +31,7 @@ CREATE = (
 )
 
 
-def main() -> int:
+def main(share: float) -> int:
     """0 when nothing was lost, repeated or out of order."""
     with services() as ours, tempfile.TemporaryDirectory(prefix="esb-soak-", ignore_cleanup_errors=True) as folder:
         ours.postgres.start()
@@ -40,23 +42,28 @@ def main() -> int:
             gateway.deadline = READY_WITHIN_S
             gateway.start()
             try:
-                return asyncio.run(run(gateway, {"gateway": gateway, "PostgreSQL": ours.postgres, "Kafka": ours.kafka}))
+                killed = {"gateway": gateway, "PostgreSQL": ours.postgres, "Kafka": ours.kafka}
+                return asyncio.run(run(gateway, killed, share))
             finally:
                 gateway.stop()
                 ours.postgres.start()  # dropping the database needs it
 
 
-async def run(gateway: GatewayProcess, killed: Mapping[str, Service]) -> int:
+async def run(gateway: GatewayProcess, killed: Mapping[str, Service], share: float) -> int:
     """All of it, against running services."""
     began = time.monotonic()
     async with Client(gateway.url, gateway.token(TENANT)) as client:
         await client.ok(CREATE)
-    async with stream(gateway, "ledger", "LEDGER", LEDGER) as ledger, stream(gateway, "kafka", "KAFKA", KAFKA) as kafka:
+    sizes = [replace(size, events=int(size.events * share)) for size in (LEDGER, KAFKA)]
+    async with (
+        stream(gateway, "ledger", "LEDGER", sizes[0]) as ledger,
+        stream(gateway, "kafka", "KAFKA", sizes[1]) as kafka,
+    ):
         both = [ledger, kafka]
         print(f"{time.monotonic() - began:.0f} s: all subscribed", flush=True)
         for one in both:
             await one.begin()
-        await breaking(killed, both, KILLS, LEDGER.events + KAFKA.events)
+        await breaking(killed, both, max(len(killed), int(KILLS * share)), sum(size.events for size in sizes))
         outcomes = {"ledger": await ledger.end(PUBLISHED_WITHIN_S), "kafka": await kafka.end(PUBLISHED_WITHIN_S)}
     print(f"{time.monotonic() - began:.0f} s: over", flush=True)
     return max(told(name, outcome) for name, outcome in outcomes.items())
@@ -75,4 +82,4 @@ def told(name: str, outcome: Outcome) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
-    sys.exit(main())
+    sys.exit(main(*map(float, sys.argv[1:] or [1])))

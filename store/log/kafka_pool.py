@@ -13,7 +13,7 @@ IDLE_S = 5.0
 
 
 class ReaderPool:
-    """Lends readers that `connect` makes, each to one at a time. At most `kept` wait for the next one, `idle_s` seconds."""
+    """Lends readers that `connect` makes, each to one at a time. At most `kept` wait, `idle_s` seconds."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[KafkaReader]], *, kept: int = KEPT, idle_s: float = IDLE_S
