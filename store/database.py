@@ -8,13 +8,14 @@ Every wait has a deadline, on both sides: we give up a frozen server, the server
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from schema.errors import ErrorCode, EsbError
+from store.commit_connections import CommitConnections
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 _Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record] | None"
@@ -111,14 +112,15 @@ class Database:
         self.dsn = dsn
         self.reader_role = reader_role
         self._sizes = (min_size, max_size)
-        self._commits: _Pool = None
+        self._commits: CommitConnections | None = None
         self._writers: _Pool = None
         self._readers: _Pool = None
 
     async def start(self) -> None:
         """Open the pools. Raises LOG_UNAVAILABLE when PostgreSQL cannot be reached now."""
         try:
-            self._commits = await self._pool(_COMMIT_SESSION, _WRITE_SECONDS)
+            self._commits = CommitConnections(self._commit_connection, self._sizes[1])
+            await self._commits.start()
             self._writers = await self._pool(_WRITER_SESSION, _WRITE_SECONDS)
             self._readers = await self._pool(_READER_SESSION, SNAPSHOT_SECONDS)
         except BaseException as error:
@@ -130,7 +132,9 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection, by force after five seconds; may be called twice."""
-        pools = [pool for pool in (self._commits, self._writers, self._readers) if pool is not None]
+        if self._commits is not None:
+            await self._commits.close(_ACQUIRE_SECONDS)
+        pools = [pool for pool in (self._writers, self._readers) if pool is not None]
         self._commits = self._writers = self._readers = None
         for pool in pools:
             try:
@@ -138,14 +142,19 @@ class Database:
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 pool.terminate()
 
-    @asynccontextmanager
-    async def committing(self, seconds: float) -> AsyncIterator[Connection]:
+    def committing(self, seconds: float) -> AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]:
         """A connection for the append call, waited for at most `seconds`.
 
         Lets the driver's errors through, because which of them is worth another call is the appender's business.
         """
-        async with _acquired(self._commits, seconds) as connection:
-            yield connection
+        if self._commits is None:
+            raise unavailable("it is not started")
+        return self._commits.use(seconds)
+
+    async def _commit_connection(self) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            self.dsn, timeout=_CONNECT_SECONDS, command_timeout=_WRITE_SECONDS, server_settings=_COMMIT_SESSION
+        )
 
     @asynccontextmanager
     async def writing(self, seconds: float = _ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
