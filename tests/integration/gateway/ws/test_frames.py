@@ -161,6 +161,18 @@ async def test_frames_given_in_the_turn_in_which_the_application_ends_are_not_wr
     await running.emptied()
 
 
+async def test_what_was_given_in_a_turn_is_not_written_after_a_close_that_comes_within_it(running: Running) -> None:
+    client, session = await running.open()
+    for number in range(2):
+        session.frames.write(frame(b"%d" % number))
+    session.frames.end()
+    session.frames.flush()
+    await asyncio.sleep(0)
+    await session.send({"type": "websocket.close", "code": 4400})
+    await client.say(Opcode.CLOSE, (4400).to_bytes(2))
+    assert await client.closed() == 4400, "and nothing before it"
+
+
 async def test_a_reset_ends_them_even_while_they_wait(running: Running) -> None:
     for stalled in (False, True):
         client, session = await running.open(receive_buffer=4096)

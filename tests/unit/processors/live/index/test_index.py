@@ -87,6 +87,12 @@ def test_true_is_not_one_and_one_is_one_point_zero() -> None:
     assert index.match(payload_event("{}")) == []
 
 
+def test_a_list_where_scalars_are_wanted_asks_nobody() -> None:
+    index = index_of(*({"payload": [{"path": "v", "eq": value}]} for value in range(20)))
+    assert [index.match(event({"v": value})) for value in ([1], {"a": 1}, 1)] == [[], [], [1]]
+    assert index.verified == 0
+
+
 def test_lists_and_objects_are_compared_by_the_filter() -> None:
     index = index_of(
         {"payload": [{"path": "v", "eq": [1, {"a": True}]}]}, {"payload": [{"path": "v", "in": [[1], "x"]}]}
