@@ -22,15 +22,18 @@ class IdentifierSource:
 
     def __init__(self) -> None:
         self._last = 0
+        self._later = 0  # nanoseconds since 1970 at which the next millisecond begins
         self._lock = Lock()
 
     def ulid(self) -> str:
         """26 characters, greater than every earlier one of this source."""
-        now = time.time_ns() // 1_000_000
+        now = time.time_ns()
         with self._lock:
-            if now > self._last >> _RANDOM_BITS:
+            if now >= self._later:
+                millisecond = now // 1_000_000
+                self._later = (millisecond + 1) * 1_000_000
                 # the top random bit stays clear, so that counting on never overflows into the time
-                self._last = now << _RANDOM_BITS | int.from_bytes(os.urandom(10)) >> 1
+                self._last = millisecond << _RANDOM_BITS | int.from_bytes(os.urandom(10)) >> 1
             else:
                 self._last += 1
             value = self._last
