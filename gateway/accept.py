@@ -53,6 +53,7 @@ class Listener:
         self._some = asyncio.Event()
         self._reading = self._held = False
         self._task: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to listen."""
@@ -72,8 +73,9 @@ class Listener:
 
     async def wait_closed(self) -> None:
         """Until nothing of it runs any more."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        for task in (self._task, self._connecting):
+            if task is not None:
+                await asyncio.wait([task])
         self._listening.close()
 
     def _pause(self) -> None:
@@ -116,8 +118,13 @@ class Listener:
             await self._pacer.turn()
             connection = self._waiting.popleft()
             self._read_on()
-            connection.setblocking(False)
-            try:
-                await self._loop.connect_accepted_socket(self._protocol, connection)
-            except OSError:
-                connection.close()  # it has gone
+            self._connecting = asyncio.create_task(self._connect(connection), name="connect")
+            # cut off in between, a connection would be made and its protocol never told of its end
+            await asyncio.shield(self._connecting)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            connection.close()  # it has gone

@@ -17,7 +17,8 @@ _Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Handshake:
-    """One handshake, from its request to its answer; nothing of it is kept while the socket is open.
+    """One handshake, from its request to its answer; nothing of it is kept while the socket is open. `asked`: the
+    request has come.
 
     Parameters
     ----------
@@ -26,15 +27,11 @@ class Handshake:
     """
 
     def __init__(self, headers: _Headers) -> None:
+        self.asked = False
         self._headers = headers
         self._response: Response | None = None
         self._denial: tuple[int, _Headers] | None = None
         self._body = bytearray()
-
-    @property
-    def asked(self) -> bool:
-        """Whether the request has come, and can be accepted."""
-        return self._response is not None
 
     @property
     def denying(self) -> bool:

@@ -223,8 +223,13 @@ class SocketProtocol(asyncio.Protocol):
             case _:
                 raise RuntimeError(f"{kind} is not what may answer a handshake now")
 
-    async def _run(self, scope: Message) -> None:
-        """Run the application, then see to it that the connection really ends."""
+    async def _run(self, handshake: Handshake, head: bytes) -> None:
+        """Read the request when it is its turn, run the application, then see to it that the connection really ends."""
+        await self._shared.pacer.turn()
+        scope = self._scope_of(handshake, head) if self._stage is _Stage.OPENING else None
+        del handshake, head
+        if scope is None:
+            return
         code = CloseCode.NORMAL_CLOSURE
         try:
             running = self._shared.app(scope, self.receive, self.send)
@@ -248,15 +253,23 @@ class SocketProtocol(asyncio.Protocol):
         if handshake.asked or self._stage is not _Stage.OPENING:
             self._transport.abort()  # it may say nothing before it is answered (section 4.1)
             return
-        request = handshake.read(data)
+        handshake.asked = True
+        task = self._shared.loop.create_task(self._run(handshake, data))
+        self._shared.tasks.add(task)
+        task.add_done_callback(self._shared.tasks.discard)
+
+    def _scope_of(self, handshake: Handshake, head: bytes) -> Message | None:
+        """The application's scope of a request; None where that was refused."""
+        request = handshake.read(head)
         shared = self._shared
         if isinstance(request, bytes):
             self._end_opening(request)
-            return
+            return None
         if shared.limit is not None and len(shared.connections) > shared.limit:
             self._refuse(503)
-            return
-        scope = scope_of(
+            return None
+        self._inbox.put({"type": "websocket.connect"})
+        return scope_of(
             request,
             shared.root_path,
             scheme="wss" if is_ssl(self._transport) else "ws",
@@ -265,10 +278,6 @@ class SocketProtocol(asyncio.Protocol):
             extensions={"websocket.http.response": {}, EXTENSION: self._frames},
             **shared.scope(),
         )
-        self._inbox.put({"type": "websocket.connect"})
-        task = shared.loop.create_task(self._run(scope))
-        shared.tasks.add(task)
-        task.add_done_callback(shared.tasks.discard)
 
     def _accept(self, answer: bytes) -> None:
         self._handshake = None

@@ -10,12 +10,15 @@ from uvicorn.server import ServerState
 
 from gateway.ws.frames import Turn
 from gateway.ws.keepalive import Keepalive
+from processors.live.pacer import Pacer
 
 _log = logging.getLogger("websockets.server")
 
 
 class Sockets:
-    """One instance a server. `limit`: connections of all kinds that may be open at once; None: any number."""
+    """One instance a server. `limit`: connections of all kinds that may be open at once; None: any number.
+    `pacer`: when handshakes are read.
+    """
 
     def __init__(self, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
         self.loop = asyncio.get_running_loop()
@@ -26,6 +29,7 @@ class Sockets:
         self.connections: set[Any] = state.connections
         self.tasks = state.tasks
         self.turn = Turn(self.loop)
+        self.pacer = Pacer()
         self.keepalive = Keepalive(self.loop, config.ws_ping_interval, config.ws_ping_timeout)
         self._asgi = {"version": config.asgi_version, "spec_version": "2.4"}
         self._app_state = app_state
