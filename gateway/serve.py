@@ -15,7 +15,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from gateway.app import Gateway, create_app
-from gateway.heap import garbage_in_portions, settle_heap
+from gateway.heap import garbage_by_the_clock, settle_heap
 from gateway.probes import Scraped
 from gateway.server import Server, listening, server_config
 from gateway.settings import Settings, is_loopback
@@ -88,7 +88,7 @@ async def _run(settings: Settings, listener: socket.socket, place: Place | None)
             server = Server(server_config(settings, app), placed.drain)
             stopping.serving(server)
             settle_heap()
-            await stack.enter_async_context(garbage_in_portions())
+            await stack.enter_async_context(garbage_by_the_clock())
             if place is None:
                 say_where(settings, listener.getsockname()[1])
             server.on_serving = place.ready if place is not None else None

@@ -10,6 +10,7 @@ from gateway.graphql.limits import ConnectionLimits
 from schema.errors import ErrorCode, EsbError
 
 _LOOK_EVERY_S = 1.0
+_LOOKED_AT_ONCE = 500
 
 
 class Open(Protocol):
@@ -81,9 +82,11 @@ class Connections:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            now = loop.time()
-            for connection in list(self._open):
-                connection.look(now)
+            for number, connection in enumerate(list(self._open)):
+                if connection in self._open:
+                    connection.look(loop.time())
+                if number % _LOOKED_AT_ONCE == _LOOKED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
 
     async def _wait_for_drain(self) -> None:
         await self._drain.wait()

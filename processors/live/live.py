@@ -29,6 +29,7 @@ from schema.stream import Stream, StreamEngine
 from store.signals.port import EVERYTHING, log_topic
 
 PULSE_SECONDS = 1.0
+PULSED_AT_ONCE = 500
 
 
 class LiveLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,8 +218,10 @@ class Live:
     async def _pulse(self) -> None:
         while True:
             await asyncio.sleep(PULSE_SECONDS)
-            for subscription in list(self._subscriptions):
+            for number, subscription in enumerate(list(self._subscriptions)):
                 subscription.pulse()
+                if number % PULSED_AT_ONCE == PULSED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
             for tailer in self._tailers:
                 tailer.pulse()
             self._gates.pages.pulse(time.monotonic())

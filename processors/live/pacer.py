@@ -8,7 +8,7 @@ So what is live waits for one step at most each time it has something to do, how
 import asyncio
 from collections import deque
 
-REST_TURNS = 3
+REST_TURNS = 8
 """An event on its way from its publisher to its subscribers takes about eight turns of the loop."""
 
 
