@@ -2,24 +2,33 @@
 
 When a gateway restarts all its clients are back within a second. Whatever they need until they are live (to be
 accepted, let in, subscribed, shown what they missed) is cut into steps of a millisecond or less that ask here first.
-So what is live waits for one step at most each time it has something to do, however many newcomers there are.
+So what is live waits for one step at most each time it has something to do, however many newcomers there are, and
+finds most of the loop's time free.
 """
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 
 REST_TURNS = 8
 """An event on its way from its publisher to its subscribers takes about eight turns of the loop."""
 
+REST_RATIO = 3.0
+"""Rest for each second of a step: newcomers have a quarter of the loop's time, what is live the others."""
+
+_SHORT_S = 0.002
 
 class Pacer:
-    """One step at a time, first come, first served, `rest_turns` turns of the event loop apart.
+    """One step at a time, first come, first served, some turns of the event loop apart, and some time.
 
-    Turns of a loop that has nothing else to do take microseconds: then newcomers have it nearly for themselves.
+    `clock`: in seconds. Rests shorter than a timer can measure are saved up.
     """
 
-    def __init__(self, rest_turns: int = REST_TURNS) -> None:
-        self._rest_turns = rest_turns
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._began = 0.0
+        self._owed_s = 0.0
         self._left = 0
         self._running = False
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -36,14 +45,23 @@ class Pacer:
         await waiter
 
     def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._left = self._rest_turns
+        self._left = REST_TURNS
+        self._began = self._clock()
         loop.call_soon(self._tick, loop)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._left == REST_TURNS:  # the turn of the step is over
+            self._owed_s += (self._clock() - self._began) * REST_RATIO
         if self._left > 0:
             self._left -= 1
             loop.call_soon(self._tick, loop)
-            return
+        elif self._owed_s >= _SHORT_S:
+            rest, self._owed_s = self._owed_s, 0.0
+            loop.call_later(rest, self._tick, loop)
+        else:
+            self._next(loop)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():  # else who waited was cancelled
@@ -51,3 +69,4 @@ class Pacer:
                 self._rest(loop)
                 return
         self._running = False
+        self._owed_s = 0.0

@@ -3,12 +3,12 @@
 import asyncio
 from itertools import pairwise
 
-from processors.live.pacer import REST_TURNS, Pacer
+from processors.live.pacer import REST_RATIO, REST_TURNS, Pacer
 from tests.unit.processors.live.world import turns
 
 
 async def test_between_two_steps_the_loop_comes_round_to_everybody_else() -> None:
-    pacer, log = Pacer(), list[str]()
+    pacer, log = Pacer(lambda: 0.0), list[str]()
 
     async def newcomer() -> None:
         await pacer.turn()
@@ -27,7 +27,7 @@ async def test_between_two_steps_the_loop_comes_round_to_everybody_else() -> Non
 
 
 async def test_first_come_first_served_and_who_left_is_passed_over() -> None:
-    pacer, served = Pacer(), list[int]()
+    pacer, served = Pacer(lambda: 0.0), list[int]()
 
     async def newcomer(number: int) -> None:
         await pacer.turn()
@@ -39,6 +39,25 @@ async def test_first_come_first_served_and_who_left_is_passed_over() -> None:
         tasks[gone].cancel()
     await turns(10 * (REST_TURNS + 2))
     assert served == [0, 1, 2, 5, 6, 7, 8]
+
+
+async def test_long_steps_are_followed_by_long_rests() -> None:
+    now, log = 0.0, list[str]()
+    pacer = Pacer(lambda: now)
+
+    async def newcomer() -> None:
+        nonlocal now
+        await pacer.turn()
+        log.append("step")
+        now += 0.02
+
+    async with asyncio.timeout(30):
+        steps = [asyncio.create_task(newcomer()) for _ in range(3)]
+        while log != ["step"]:
+            await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.02 * (REST_RATIO - 0.5), log.append, "live")
+        await asyncio.gather(*steps)
+    assert log == ["step", "live", "step", "step"]
 
 
 async def test_a_single_newcomer_does_not_wait() -> None:
