@@ -19,6 +19,7 @@ REST_RATIO = 3.0
 
 _SHORT_S = 0.002
 
+
 class Pacer:
     """One step at a time, first come, first served, some turns of the event loop apart, and some time.
 
