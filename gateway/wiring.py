@@ -18,6 +18,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
+from gateway.event_sourcing import Ground
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.graphql.trusted import TrustedDocuments, read_manifest
@@ -122,6 +123,9 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
         store.signals.listen(live.on_signal, own=False)
         await _run(live, stack)
         metrics.watch_live(lambda: live.subscriptions, lambda: live.buffered_bytes)
+        readable = ReadableStreams(store.views)
+        # what the builders of gateway.event_sourcing take
+        ground = Ground(store.database, store.tenants, store.signals, store.views, readable, logs, reader, codec)
         admission = Admission(
             views=store.views,
             pins=store.registry,
@@ -131,14 +135,13 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
             recorder=metrics,
             identifiers=IdentifierSource(),
         )
-        readable = ReadableStreams(store.views)
         revocations = await _revocations(settings, store, stack)
         services = Services(
             admission=admission,
             streams=StreamAdmin(store.registry, store.views, store.signals, engines.topics, engines=set(engines.logs)),
             tokens=TokenAdmin(revocations, token_life_s=settings.limits.token_life_s),
             readable=readable,
-            events=EventQueries(reader, readable, store.tenants, logs, codec),
+            events=EventQueries(ground.reader, ground.readable, store.tenants, logs, codec),
             live=live,
             codec=codec,
         )

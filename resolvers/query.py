@@ -1,4 +1,4 @@
-"""`Query`: the past."""
+"""The part of `Query` about events and streams: the past."""
 
 import strawberry
 from strawberry import UNSET, Info
@@ -24,8 +24,8 @@ class RouteExplanation:
 
 
 @strawberry.type
-class Query:
-    """What a client can ask."""
+class EventsQuery:
+    """What a client can ask of the log."""
 
     @strawberry.field(description="whatever has that global id, where the caller may read it")
     async def node(self, info: Info[Context, None], id: strawberry.ID) -> Node | None:

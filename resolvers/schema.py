@@ -6,11 +6,26 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers.mutation import Mutation
-from resolvers.query import Query
-from resolvers.subscription import Subscription
+from resolvers.mutation import EventsMutation
+from resolvers.query import EventsQuery
+from resolvers.subscription import EventsSubscription
 from schema.graphql.live import CaughtUp, Gap, Progress
 from schema.graphql.scalars import SCALARS
+
+
+@strawberry.type
+class Query(EventsQuery):
+    """What a client can ask. Each part of the product is one base."""
+
+
+@strawberry.type
+class Mutation(EventsMutation):
+    """What a client can change. Each part of the product is one base."""
+
+
+@strawberry.type
+class Subscription(EventsSubscription):
+    """What a client can follow. Each part of the product is one base."""
 
 
 @cache

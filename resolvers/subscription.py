@@ -1,4 +1,4 @@
-"""`Subscription`: the log, live and from any place in its past."""
+"""The part of `Subscription` about events: the log, live and from any place in its past."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -29,8 +29,8 @@ _From = Annotated[From | None, strawberry.argument(name="from")]
 
 
 @strawberry.type
-class Subscription:
-    """What a client can follow."""
+class EventsSubscription:
+    """What a client can follow of the log."""
 
     @strawberry.subscription(description="matching events, as they are committed")
     async def events(
