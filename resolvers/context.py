@@ -14,7 +14,7 @@ from processors.query import EventQueries, Placed
 from processors.readable import ReadableStreams
 from processors.stream_admin import StreamAdmin
 from processors.token_admin import TokenAdmin
-from schema.cursor import CursorCodec
+from schema.cursor import Cursor, CursorCodec
 from schema.input import ClientContext
 from schema.principal import Principal
 
@@ -53,7 +53,8 @@ class Loaders:
 class Context:
     """One operation: who asks, from where, with what. `resume`: the cursor a subscription was asked to go on from.
 
-    `live`: what a subscription follows, once it does.
+    `live`: what a subscription of the log follows, once it does. `place`: where another one begins, if it has a place in
+    the log at all; each item it yields has a `place`, too, or goes without a cursor.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Context:
         self.resume = resume
         self.sign = partial(services.codec.encode, principal.tenant)
         self.live: LiveSubscription | None = None
+        self.place: Cursor | None = None
         self._loaders: Loaders | None = None
 
     @property
