@@ -7,6 +7,8 @@ from functools import partial
 from strawberry.dataloader import DataLoader
 
 from processors.admission.admission import Admission
+from processors.aggregates.aggregates import Aggregates
+from processors.aggregates.following import Following
 from processors.live.live import Live
 from processors.live.subscription import LiveSubscription
 from processors.pages import EventPage
@@ -30,6 +32,8 @@ class Services:
     events: EventQueries
     live: Live
     codec: CursorCodec
+    aggregates: Aggregates
+    following: Following
 
 
 class Loaders:

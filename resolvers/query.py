@@ -6,6 +6,7 @@ from strawberry import UNSET, Info
 from resolvers.arguments import count_of, given, order_of, where_of
 from resolvers.context import Context
 from resolvers.event import DEFAULT_PAGE, Event, EventConnection, event_of
+from resolvers.nodes import node_of
 from resolvers.stream import Stream, StreamConnection, stream_page
 from schema.graphql.enums import Order
 from schema.graphql.filters import EventFilter
@@ -29,15 +30,8 @@ class EventsQuery:
 
     @strawberry.field(description="whatever has that global id, where the caller may read it")
     async def node(self, info: Info[Context, None], id: strawberry.ID) -> Node | None:
-        """Ids begin with what they name: evt_, str_, rte_."""
-        context = info.context
-        if id.startswith("evt_"):
-            return await event_of(context, id)
-        if id.startswith("str_"):
-            streams = await context.services.streams.list(context.principal)
-            return next((Stream(stream) for stream in streams if stream.stream_id == id), None)
-        routes = await context.services.streams.routes(context.principal)
-        return next((Route.of(route) for route in routes if route.route_id == id), None)
+        """Ids begin with what they name: evt_, str_, rte_ and so on; an aggregate's is its type and id."""
+        return await node_of(info.context, id)
 
     @strawberry.field(description="the event of that id, where the caller may read it")
     async def event(self, info: Info[Context, None], event_id: strawberry.ID) -> Event | None:

@@ -6,6 +6,7 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
+from resolvers.aggregates import AggregateMutation, AggregateQuery, AggregateSubscription
 from resolvers.mutation import EventsMutation
 from resolvers.query import EventsQuery
 from resolvers.subscription import EventsSubscription
@@ -14,17 +15,17 @@ from schema.graphql.scalars import SCALARS
 
 
 @strawberry.type
-class Query(EventsQuery):
+class Query(EventsQuery, AggregateQuery):
     """What a client can ask. Each part of the product is one base."""
 
 
 @strawberry.type
-class Mutation(EventsMutation):
+class Mutation(EventsMutation, AggregateMutation):
     """What a client can change. Each part of the product is one base."""
 
 
 @strawberry.type
-class Subscription(EventsSubscription):
+class Subscription(EventsSubscription, AggregateSubscription):
     """What a client can follow. Each part of the product is one base."""
 
 

@@ -24,6 +24,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
+from gateway.event_sourcing import Ground, aggregates
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.http_protocol import HttpProtocol
@@ -220,6 +221,8 @@ async def world(database_url: str) -> AsyncIterator[World]:
         revocations.listen(sessions.recheck)
         await sessions.start()
         stack.push_async_callback(sessions.stop)
+        ground = Ground(database, tenants, signals, views, readable, logs, reader, CODEC)
+        folded = await aggregates(ground, live, stack)
         services = Services(
             admission=admission,
             streams=streams,
@@ -228,6 +231,8 @@ async def world(database_url: str) -> AsyncIterator[World]:
             events=EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5),
             live=live,
             codec=CODEC,
+            aggregates=folded.aggregates,
+            following=folded.following,
         )
         authenticator = Authenticator(signing_key=KEY, roles=ROLES, revoked=revocations.revoked)
         tickets = Tickets(TicketRows(database))
