@@ -13,20 +13,39 @@ reverse order, whatever failed), and knows nothing of the other parts: what one 
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
+from processors.admission.admission import Admission
 from processors.aggregates.aggregates import Aggregates
-from processors.aggregates.following import Following
 from processors.aggregates.folds import Folds
+from processors.aggregates.following import Following
 from processors.aggregates.history import History
 from processors.aggregates.plugins import Plugins
 from processors.live.live import Live
+from processors.projections.admin import ProjectionAdmin
+from processors.projections.progress import Progress
+from processors.projections.queries import ProjectionQueries
+from processors.projections.reaching import Reaching
+from processors.projections.service import Projections
+from processors.projections.worker import ProjectionWorker
+from processors.query import EventQueries
 from processors.readable import ReadableStreams
+from processors.replays.planning import Planner
+from processors.replays.replays import Replays
+from processors.replays.worker import Publishing, ReplayWorker
 from schema.cursor import CursorCodec
 from store.aggregate_types import AggregateTypes
+from store.checkpoints import Checkpoints
 from store.database import Database
+from store.leases import Leases
 from store.ledger.aggregates import AggregateLog
+from store.ledger.counting import EventCounts
 from store.ledger.reader import EventReader
 from store.log.logs import Logs
+from store.projections.pointer import Pointer
+from store.projections.reading import ProjectionReader
+from store.projections.registry import ProjectionRegistry
+from store.projections.writing import ProjectionWriter
 from store.registry import StreamCache
+from store.replays import ReplayRows
 from store.signals.port import Signals
 from store.snapshots import Snapshots
 from store.tenants import Tenants
@@ -65,6 +84,48 @@ async def aggregates(ground: Ground, live: Live, stack: AsyncExitStack) -> Aggre
 
 # ---- projections: tables folded from the log, what builds and what reads them
 
+
+async def projections(ground: Ground, stack: AsyncExitStack) -> Projections:
+    """Moves projections on from now on, and reads them."""
+    leases = Leases(ground.database)
+    stack.push_async_callback(leases.close)
+    registry, writer = ProjectionRegistry(ground.database), ProjectionWriter(ground.database)
+    pointer, progress = Pointer(ground.database), Progress(ground.signals)
+    worker = ProjectionWorker(registry, ground.reader, writer, pointer, leases, progress, ground.signals)
+    stack.push_async_callback(worker.stop)
+    await worker.start()
+    reaching = Reaching(registry, ground.reader, writer, progress)
+    rows = ProjectionReader(ground.database)
+    return Projections(
+        admin=ProjectionAdmin(
+            registry, ground.readable, ground.tenants, ground.reader, writer, pointer, worker, progress
+        ),
+        queries=ProjectionQueries(registry, rows, ground.reader, ground.tenants, reaching, ground.codec),
+    )
+
+
 # ---- schemas: what payloads must look like
 
 # ---- replays: the past, published again
+
+
+async def replays(ground: Ground, admission: Admission, queries: EventQueries, stack: AsyncExitStack) -> Replays:
+    """Works at replays from now on, and starts new ones."""
+    leases = Leases(ground.database)
+    stack.push_async_callback(leases.close)
+    rows = ReplayRows(ground.database, Checkpoints(ground.database))
+    publishing = Publishing(admission, ground.reader, EventCounts(ground.database), ground.tenants)
+    worker = ReplayWorker(rows, publishing, leases, ground.signals)
+    ground.signals.listen(worker.on_signal)
+    stack.push_async_callback(worker.stop)
+    await worker.start()
+    planner = Planner(
+        views=ground.views,
+        readable=ground.readable,
+        queries=queries,
+        logs=ground.logs,
+        reader=ground.reader,
+        tenants=ground.tenants,
+        codec=ground.codec,
+    )
+    return Replays(rows, planner, ground.reader, ground.tenants, ground.signals)

@@ -18,7 +18,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
-from gateway.event_sourcing import Ground, aggregates
+from gateway.event_sourcing import Ground, aggregates, projections, replays
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.graphql.trusted import TrustedDocuments, read_manifest
@@ -124,6 +124,7 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
         await _run(live, stack)
         metrics.watch_live(lambda: live.subscriptions, lambda: live.buffered_bytes)
         readable = ReadableStreams(store.views)
+        # what the builders of gateway.event_sourcing take
         ground = Ground(store.database, store.tenants, store.signals, store.views, readable, logs, reader, codec)
         admission = Admission(
             views=store.views,
@@ -135,17 +136,20 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
             identifiers=IdentifierSource(),
         )
         revocations = await _revocations(settings, store, stack)
+        queries = EventQueries(ground.reader, ground.readable, store.tenants, logs, codec)
         folded = await aggregates(ground, live, stack)
         services = Services(
             admission=admission,
             streams=StreamAdmin(store.registry, store.views, store.signals, engines.topics, engines=set(engines.logs)),
             tokens=TokenAdmin(revocations, token_life_s=settings.limits.token_life_s),
             readable=readable,
-            events=EventQueries(ground.reader, ground.readable, store.tenants, logs, codec),
+            events=queries,
             live=live,
             codec=codec,
             aggregates=folded.aggregates,
             following=folded.following,
+            projections=await projections(ground, stack),
+            replays=await replays(ground, admission, queries, stack),
         )
         yield await _edge(settings, store, services, revocations, metrics, engines.checks, stack)
 

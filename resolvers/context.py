@@ -12,8 +12,10 @@ from processors.aggregates.following import Following
 from processors.live.live import Live
 from processors.live.subscription import LiveSubscription
 from processors.pages import EventPage
+from processors.projections.service import Projections
 from processors.query import EventQueries, Placed
 from processors.readable import ReadableStreams
+from processors.replays.replays import Replays
 from processors.stream_admin import StreamAdmin
 from processors.token_admin import TokenAdmin
 from schema.cursor import Cursor, CursorCodec
@@ -34,6 +36,8 @@ class Services:
     codec: CursorCodec
     aggregates: Aggregates
     following: Following
+    projections: Projections
+    replays: Replays
 
 
 class Loaders:
@@ -57,8 +61,8 @@ class Loaders:
 class Context:
     """One operation: who asks, from where, with what. `resume`: the cursor a subscription was asked to go on from.
 
-    `live`: what a subscription of the log follows, once it does. `place`: where another one begins, if it has a place in
-    the log at all; each item it yields has a `place`, too, or goes without a cursor.
+    `live`: what a subscription of the log follows, once it does. `place`: where another one begins, if it has a place
+    in the log at all; each item it yields has a `place`, too, or goes without a cursor.
     """
 
     def __init__(

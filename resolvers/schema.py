@@ -8,24 +8,26 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.aggregates import AggregateMutation, AggregateQuery, AggregateSubscription
 from resolvers.mutation import EventsMutation
+from resolvers.projections import ProjectionMutation, ProjectionQuery
 from resolvers.query import EventsQuery
+from resolvers.replays import ReplayMutation, ReplayQuery, ReplaySubscription
 from resolvers.subscription import EventsSubscription
 from schema.graphql.live import CaughtUp, Gap, Progress
 from schema.graphql.scalars import SCALARS
 
 
 @strawberry.type
-class Query(EventsQuery, AggregateQuery):
+class Query(EventsQuery, AggregateQuery, ProjectionQuery, ReplayQuery):
     """What a client can ask. Each part of the product is one base."""
 
 
 @strawberry.type
-class Mutation(EventsMutation, AggregateMutation):
+class Mutation(EventsMutation, AggregateMutation, ProjectionMutation, ReplayMutation):
     """What a client can change. Each part of the product is one base."""
 
 
 @strawberry.type
-class Subscription(EventsSubscription, AggregateSubscription):
+class Subscription(EventsSubscription, AggregateSubscription, ReplaySubscription):
     """What a client can follow. Each part of the product is one base."""
 
 

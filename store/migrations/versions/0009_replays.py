@@ -11,7 +11,26 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-_STATEMENTS: tuple[str, ...] = ()
+_TABLE = """
+create table replays (
+  replay_id text collate "C" primary key,
+  number bigint generated always as identity,
+  tenant int not null references tenants,
+  status text collate "C" not null check (status in ('RUNNING', 'PAUSED', 'DONE', 'CANCELLED', 'FAILED')),
+  plan text not null,
+  total bigint,
+  error text,
+  started_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz
+)
+"""
+
+_STATEMENTS = (
+    _TABLE,
+    "create index replays_of_tenant on replays (tenant, number)",
+    "create index replays_running on replays (replay_id) where status = 'RUNNING'",
+    "comment on table replays is 'how far each got stands in checkpoints, under replay: and its id'",
+)
 
 
 def upgrade() -> None:
