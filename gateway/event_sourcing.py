@@ -19,8 +19,10 @@ from processors.aggregates.folds import Folds
 from processors.aggregates.following import Following
 from processors.aggregates.history import History
 from processors.aggregates.plugins import Plugins
+from processors.aggregates.snapshotter import Snapshotter
 from processors.live.live import Live
 from processors.projections.admin import ProjectionAdmin
+from processors.projections.live import LiveProjections
 from processors.projections.progress import Progress
 from processors.projections.queries import ProjectionQueries
 from processors.projections.reaching import Reaching
@@ -40,6 +42,7 @@ from store.ledger.aggregates import AggregateLog
 from store.ledger.counting import EventCounts
 from store.ledger.reader import EventReader
 from store.log.logs import Logs
+from store.projections.changes import ChangeReader
 from store.projections.pointer import Pointer
 from store.projections.reading import ProjectionReader
 from store.projections.registry import ProjectionRegistry
@@ -76,10 +79,17 @@ class AggregateParts(NamedTuple):
 
 async def aggregates(ground: Ground, live: Live, stack: AsyncExitStack) -> AggregateParts:
     """Folds aggregates, and takes snapshots of them from now on."""
-    types, snapshots, folds = AggregateTypes(ground.database), Snapshots(ground.database), Folds(Plugins.installed())
-    history = History(AggregateLog(ground.database), snapshots)
-    made = Aggregates(types, folds, history, ground.reader, ground.tenants)
-    return AggregateParts(made, Following(made, live, ground.reader))
+    database, reader = ground.database, ground.reader
+    types, snapshots, folds = AggregateTypes(database), Snapshots(database), Folds(Plugins.installed())
+    log = AggregateLog(database)
+    history = History(log, snapshots)
+    leases = Leases(database)
+    stack.push_async_callback(leases.close)
+    snapshotter = Snapshotter(types, folds, history, log, snapshots, reader, Checkpoints(database), leases)
+    stack.push_async_callback(snapshotter.stop)
+    await snapshotter.start()
+    made = Aggregates(types, folds, history, reader, ground.tenants)
+    return AggregateParts(made, Following(made, live, reader))
 
 
 # ---- projections: tables folded from the log, what builds and what reads them
@@ -96,11 +106,25 @@ async def projections(ground: Ground, stack: AsyncExitStack) -> Projections:
     await worker.start()
     reaching = Reaching(registry, ground.reader, writer, progress)
     rows = ProjectionReader(ground.database)
+    live = LiveProjections(
+        registry,
+        rows,
+        ChangeReader(ground.database),
+        ground.reader,
+        ground.tenants,
+        reaching,
+        progress,
+        ground.signals,
+        ground.codec,
+    )
+    stack.push_async_callback(live.stop)
+    await live.start()
     return Projections(
         admin=ProjectionAdmin(
             registry, ground.readable, ground.tenants, ground.reader, writer, pointer, worker, progress
         ),
         queries=ProjectionQueries(registry, rows, ground.reader, ground.tenants, reaching, ground.codec),
+        live=live,
     )
 
 

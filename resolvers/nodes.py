@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from resolvers.aggregates import aggregate_node, aggregate_type_node
 from resolvers.context import Context
 from resolvers.event import event_of
+from resolvers.projections import projection_node
 from resolvers.stream import Stream
 from schema.graphql.interfaces import Node
 from schema.graphql.streams import Route
@@ -27,6 +28,7 @@ LOADERS: dict[str, Loader] = {
     "str_": _stream,
     "rte_": _route,
     "agt_": aggregate_type_node,
+    "prj_": projection_node,
 }
 """By the prefix of the id, four characters long. A loader gives None for what the caller may not read."""
 

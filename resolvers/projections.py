@@ -1,6 +1,8 @@
 """Projections in GraphQL: what there are, their rows, what changes them."""
 
-from typing import NamedTuple
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, NamedTuple
 
 import msgspec
 import strawberry
@@ -8,21 +10,26 @@ from strawberry import UNSET, Info
 
 from processors.projections import queries
 from processors.projections.queries import RowPage, row_place
+from processors.projections.subscription import ChangeSubscription
 from resolvers.arguments import count_of, given
 from resolvers.context import Context
 from resolvers.event import DEFAULT_PAGE
+from resolvers.subscription import start_of
 from schema.cursor import Cursor, CursorInvalid, PageCursor
 from schema.errors import bad_input
 from schema.event import MAX_PAGE
 from schema.filter.ast import Filter
 from schema.filter.typed import parse_filter
-from schema.graphql.enums import Order
+from schema.graphql.enums import Order, Overflow
 from schema.graphql.event import SignCursor
 from schema.graphql.filters import ValueMatch, filter_document
 from schema.graphql.interfaces import Node, PageInfo
+from schema.graphql.live import From
 from schema.graphql.moments import Moment
 from schema.graphql.projections import (
+    ChangeKind,
     ProjectionBuild,
+    ProjectionChange,
     ProjectionError,
     ProjectionInput,
     ProjectionRow,
@@ -33,7 +40,7 @@ from schema.graphql.scalars import JSON, CursorText, Long
 from schema.projections.declared import Mode, path_problem, to_document
 from store.projections.reading import Row
 from store.projections.registry import Projection as Stored
-from store.projections.registry import Version
+from store.projections.registry import Version, no_projection
 
 _decode = msgspec.json.Decoder().decode
 
@@ -195,7 +202,7 @@ class Projection(Node):
 def row_of(stored: Stored, row: Row, place: Cursor, sign: SignCursor, *, past: bool) -> ProjectionRow:
     """A row as GraphQL shows it."""
     return ProjectionRow(
-        id=strawberry.ID(f"{stored.projection_id}:{row.key}" + (f"@{row.position}" if past else "")),
+        id=strawberry.ID(stored.projection_id + (f"@{row.position}:" if past else ":") + row.key),
         key=strawberry.ID(row.key),
         value=JSON(_decode(row.value)),
         updated_at=row.recorded_at,
@@ -206,6 +213,20 @@ def row_of(stored: Stored, row: Row, place: Cursor, sign: SignCursor, *, past: b
 def row_filter(said: list[ValueMatch] | None) -> Filter | None:
     """The conditions on a row's value: all must hold."""
     return None if not said else parse_filter({"payload": [filter_document(one) for one in said]})
+
+
+async def projection_node(context: Context, id: str) -> Projection | ProjectionRow | None:
+    """What `prj_…` (a projection), `prj_…:key` (a row) or `prj_…@position:key` (as that event left it) names."""
+    place, separator, key = id.partition(":")
+    identity, _, position = place.partition("@")
+    asked, principal = context.services.projections.queries, context.principal
+    stored = await asked.by_id(principal, identity)
+    if stored is None or (position and not (position.isascii() and position.isdigit() and len(position) < 16)):
+        return None
+    if not separator:
+        return None if position else Projection.of(stored)
+    found = await asked.row_by_id(principal, stored, key, int(position) + 1 if position else None)
+    return None if found is None else row_of(stored, found[0], found[1], context.sign, past=bool(position))
 
 
 def _moment(said: Moment | None) -> queries.Moment | None:
@@ -349,3 +370,55 @@ def _name(page: PageCursor) -> str:
         case ("projections", str(name)):
             return name
     raise CursorInvalid("it is from another list")
+
+
+@strawberry.type
+class ProjectionSubscription:
+    """What a client can follow of projections."""
+
+    @strawberry.subscription(
+        description=(
+            "a row that leaves `where` is a DELETE; a rebuilt projection says RESET. From the beginning: all rows as"
+            " they are, then what becomes of them"
+        )
+    )
+    async def projection(
+        self,
+        info: Info[Context, None],
+        name: str,
+        where: list[ValueMatch] | None = UNSET,
+        from_: Annotated[From | None, strawberry.argument(name="from")] = UNSET,
+        overflow: Overflow | None = Overflow.DISCONNECT,
+    ) -> AsyncGenerator[ProjectionChange, None]:
+        """Rows, live."""
+        context = info.context
+        if overflow is Overflow.DROP_OLDEST:
+            raise bad_input("DROP_OLDEST would leave rows that are not there: take CONFLATE", field="overflow")
+        projection = await context.services.projections.queries.find(context.principal, name)
+        if projection is None:
+            raise no_projection(name)
+        subscription = await context.services.projections.live.subscribe(
+            context.principal.tenant,
+            name,
+            where=row_filter(given(where)),
+            start=start_of(context, given(from_)),
+            conflate=overflow is Overflow.CONFLATE,
+            principal=lambda: context.principal,
+        )
+        context.place = subscription.place
+        return _changes(subscription, projection, context.sign)
+
+
+async def _changes(
+    subscription: ChangeSubscription, stored: Stored, sign: SignCursor
+) -> AsyncGenerator[ProjectionChange, None]:
+    async with aclosing(subscription.told()) as told:
+        async for one in told:
+            row = one.row
+            yield ProjectionChange(
+                kind=ChangeKind(one.kind.value),
+                key=None if one.key is None else strawberry.ID(one.key),
+                row=None if row is None else row_of(stored, row, row_place(one.place.epoch, row), sign, past=False),
+                place=one.place,
+                sign=sign,
+            )

@@ -8,7 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers.aggregates import AggregateMutation, AggregateQuery, AggregateSubscription
 from resolvers.mutation import EventsMutation
-from resolvers.projections import ProjectionMutation, ProjectionQuery
+from resolvers.projections import ProjectionMutation, ProjectionQuery, ProjectionSubscription
 from resolvers.query import EventsQuery
 from resolvers.replays import ReplayMutation, ReplayQuery, ReplaySubscription
 from resolvers.subscription import EventsSubscription
@@ -27,7 +27,7 @@ class Mutation(EventsMutation, AggregateMutation, ProjectionMutation, ReplayMuta
 
 
 @strawberry.type
-class Subscription(EventsSubscription, AggregateSubscription, ReplaySubscription):
+class Subscription(EventsSubscription, AggregateSubscription, ProjectionSubscription, ReplaySubscription):
     """What a client can follow. Each part of the product is one base."""
 
 

@@ -114,6 +114,16 @@ class ProjectionQueries:
             return None
         return row, row_place(tenant.epoch, row)
 
+    async def row_by_id(
+        self, principal: Principal, projection: Projection, key: str, position: int | None
+    ) -> tuple[Row, Cursor] | None:
+        """One row as it is, or as it was before a position its id names; None also where that is not kept."""
+        if position is not None and not projection.active.declaration.history:
+            return None
+        tenant = await self._tenants.get(principal.tenant)
+        _, row = await self._rows.row(tenant.key, projection.name, key, position)
+        return None if row is None else (row, row_place(tenant.epoch, row))
+
     async def rows(
         self,
         principal: Principal,

@@ -11,6 +11,11 @@ def may_read(principal: Principal, projection: Projection) -> bool:
     return all(may_read_declared(principal, version.declaration) for version in projection.versions)
 
 
+def require_read(principal: Principal, declaration: Declaration) -> None:
+    """Raise FORBIDDEN unless all that a version is made from may be read."""
+    _require(principal, Action.READ, declaration)
+
+
 def may_read_declared(principal: Principal, declaration: Declaration) -> bool:
     """Whether all that a version is made from may be read."""
     return _may(principal, Action.READ, declaration)
@@ -18,10 +23,14 @@ def may_read_declared(principal: Principal, declaration: Declaration) -> bool:
 
 def require_manage(principal: Principal, declaration: Declaration) -> None:
     """Raise FORBIDDEN unless everything it is made from may be read and managed."""
-    for action in (Action.MANAGE, Action.READ):
-        if not _may(principal, action, declaration):
-            where = "every stream" if declaration.streams is None else f"all of {', '.join(declaration.streams)}"
-            raise EsbError(ErrorCode.FORBIDDEN, f"the token does not grant {action.value!r} on {where}")
+    _require(principal, Action.MANAGE, declaration)
+    _require(principal, Action.READ, declaration)
+
+
+def _require(principal: Principal, action: Action, declaration: Declaration) -> None:
+    if not _may(principal, action, declaration):
+        where = "every stream" if declaration.streams is None else f"all of {', '.join(declaration.streams)}"
+        raise EsbError(ErrorCode.FORBIDDEN, f"the token does not grant {action.value!r} on {where}")
 
 
 def _may(principal: Principal, action: Action, declaration: Declaration) -> bool:

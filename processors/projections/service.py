@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from processors.projections.admin import ProjectionAdmin
+from processors.projections.live import LiveProjections
 from processors.projections.queries import ProjectionQueries
 
 
@@ -11,3 +12,4 @@ class Projections(NamedTuple):
 
     admin: ProjectionAdmin
     queries: ProjectionQueries
+    live: LiveProjections

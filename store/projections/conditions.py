@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from schema.event import NEVER
+import msgspec
+
 from schema.filter.ast import And, Filter, Op, Test
 from schema.filter.normal import normalise
 from schema.filter.python import compile_filter
@@ -11,8 +12,7 @@ from schema.filter.sql import compile_sql
 from schema.projections.ordering import AFTER_TEXTS, MAX_TEXT_CHARS, NUMBERS, TEXTS, order_text
 from store.projections.tables import index_column
 
-DOCUMENT = "payload"
-"""The field a row's value is filtered as: filters on rows and on payloads are one language."""
+_decode = msgspec.json.Decoder().decode
 
 
 class Conditions(NamedTuple):
@@ -34,11 +34,15 @@ class Rest:
         """Whether a row's value matches."""
         return self._keeps(_AsEvent(value))  # type: ignore[arg-type]  # a filter on payloads looks at nothing else
 
+    def keeps_text(self, text: str) -> bool:
+        """The same of a value as JSON."""
+        return self.keeps(_decode(text))
+
 
 class _AsEvent:
-    """A row's value where a filter looks for an event's payload."""
+    """A row's value where a filter looks for an event's payload: filters on rows and on payloads are one language."""
 
-    recorded_at = NEVER
+    __slots__ = ("payload_document",)
 
     def __init__(self, value: Any) -> None:
         self.payload_document = value

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
-
 from schema.errors import ErrorCode, EsbError
 from schema.filter.ast import Filter
 from store.database import Connection, Database
@@ -19,8 +17,6 @@ from store.projections.tables import changes_table, index_column, rows_table
 
 MAX_SCANNED = 50_000
 """Rows that may be looked through where no declared index helps."""
-
-_decode = msgspec.json.Decoder().decode
 
 
 class Row(NamedTuple):
@@ -140,7 +136,7 @@ async def _some(
 
 def _kept(found: Sequence[tuple[str, Row]], wanted: Conditions) -> list[tuple[str, Row]]:
     rest = wanted.rest
-    return [one for one in found if rest is None or rest.keeps(_decode(one[1].value))]
+    return [one for one in found if rest is None or rest.keeps_text(one[1].value)]
 
 
 def _relation(version: Version, position: int | None, values: list[Any]) -> str:
@@ -181,9 +177,9 @@ def _order(version: Version, ask: Ask, values: list[Any]) -> str:
 async def _affordable(connection: Connection, version: Version, position: int | None) -> bool:
     """Whether all rows may be looked through."""
     if position is None:
-        some = f"select count(*) from (select from {rows_table(version.key)} limit {MAX_SCANNED + 1}) some"
+        some = f"select count(*) from (select from {rows_table(version.key)} limit {MAX_SCANNED + 1}) chosen"
     else:
-        some = f"{_every_key(version)} select count(*) from (select from keys limit {MAX_SCANNED + 1}) some"
+        some = f"{_every_key(version)} select count(*) from (select from keys limit {MAX_SCANNED + 1}) chosen"
     count: int = await connection.fetchval(some)
     return count <= MAX_SCANNED
 

@@ -39,6 +39,10 @@ left join lateral (select position from events where tenant = v.tenant order by 
 where v.retired_at is null and v.error is null and not v.paused
   and (not v.live or last.position >= v.position and v.declaration::jsonb ->> 'mode' = 'BACKGROUND')
 """
+_RETIRED = """
+select key from projection_versions where retired_at < clock_timestamp() - $1 * interval '1 second'
+order by key limit 1 for update skip locked
+"""
 _WORK = f"""
 select {_COLUMNS}, t.name, t.epoch from projection_versions v join tenants t on t.tenant = v.tenant
 where v.key = $1 and v.retired_at is null
@@ -220,11 +224,7 @@ class ProjectionRegistry:
         dropped = 0
         while True:
             async with self._database.writing() as connection, connection.transaction():
-                key = await connection.fetchval(
-                    "select key from projection_versions"
-                    " where retired_at < clock_timestamp() - $1 * interval '1 second' order by key limit 1 for update skip locked",
-                    grace_s,
-                )
+                key = await connection.fetchval(_RETIRED, grace_s)
                 if key is None:
                     return dropped
                 await drop_tables(connection, key)
