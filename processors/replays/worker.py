@@ -140,7 +140,8 @@ class _Run:
             status = await self._publish_all(stretch.events, stretch.places)
             if status is ReplayStatus.RUNNING and not self._turn.over:
                 self._place = replace(stretch.end, clock=self._pace.clock)
-                status = await self._save(ReplayStatus.DONE if stretch.done else None)
+                if stretch.done or not stretch.events:
+                    status = await self._save(ReplayStatus.DONE if stretch.done else None)
         return status
 
     async def fail(self, why: str) -> ReplayStatus:
