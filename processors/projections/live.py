@@ -120,10 +120,11 @@ class LiveProjections:
         place = await self._place(tenant, start)
         tail = await self._tail(tenant, name, projection.active)
         if start is Edge.LIVE:
-            place = placed(tenant.epoch, tail.position, tail.version.recorded_at, tail.version.key)
+            active = projection.active
+            place = placed(tenant.epoch, active.position, active.recorded_at, active.key)
         sign = partial(self._codec.encode, tenant.name)
         following = Following(tenant, name, where, place, conflate, DEFAULT_BUFFER_BYTES, principal, sign)
-        subscription = ChangeSubscription(following, tail, self._rows, self._changes, self._closed)
+        subscription = ChangeSubscription(following, projection.active, tail, self._rows, self._changes, self._closed)
         tail.users += 1
         self._subscriptions[subscription] = (tail, tenant.name)
         self._of_tenant[tenant.name] += 1

@@ -54,6 +54,7 @@ class ChangeSubscription:
     def __init__(
         self,
         following: Following,
+        version: Version,
         tail: Tail,
         rows: ProjectionReader,
         changes: ChangeReader,
@@ -69,8 +70,8 @@ class ChangeSubscription:
         self._woken = asyncio.Event()
         self._error: EsbError | None = None
         self._closed = False
-        self._version = tail.version
-        self._position = tail.position
+        self._version = version
+        self._position = version.position
         self._turned = False
         self._seen: list[tuple[bytes, int]] = []
         start = following.start
@@ -234,9 +235,9 @@ class ChangeSubscription:
     def _continues(self, start: Cursor) -> bool:
         """Whether one can go on from there without telling all rows again."""
         version = version_of(start)
-        if is_unfinished(start) or version not in (None, self._tail.version.key):
+        if is_unfinished(start) or version not in (None, self._version.key):
             return False
-        return start.position >= self._tail.version.changes_from
+        return start.position >= self._version.changes_from
 
     def _alive(self) -> None:
         if self._error is not None:
