@@ -24,7 +24,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
-from gateway.event_sourcing import Ground, aggregates
+from gateway.event_sourcing import Ground, aggregates, projections, replays
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.http_protocol import HttpProtocol
@@ -223,16 +223,19 @@ async def world(database_url: str) -> AsyncIterator[World]:
         stack.push_async_callback(sessions.stop)
         ground = Ground(database, tenants, signals, views, readable, logs, reader, CODEC)
         folded = await aggregates(ground, live, stack)
+        queries = EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5)
         services = Services(
             admission=admission,
             streams=streams,
             tokens=TokenAdmin(revocations),
             readable=readable,
-            events=EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5),
+            events=queries,
             live=live,
             codec=CODEC,
             aggregates=folded.aggregates,
             following=folded.following,
+            projections=await projections(ground, stack),
+            replays=await replays(ground, admission, queries, stack),
         )
         authenticator = Authenticator(signing_key=KEY, roles=ROLES, revoked=revocations.revoked)
         tickets = Tickets(TicketRows(database))
