@@ -46,6 +46,7 @@ from store.projections.changes import ChangeReader
 from store.projections.pointer import Pointer
 from store.projections.reading import ProjectionReader
 from store.projections.registry import ProjectionRegistry
+from store.projections.stretching import Stretching
 from store.projections.writing import ProjectionWriter
 from store.registry import StreamCache
 from store.replays import ReplayRows
@@ -101,7 +102,8 @@ async def projections(ground: Ground, stack: AsyncExitStack) -> Projections:
     stack.push_async_callback(leases.close)
     registry, writer = ProjectionRegistry(ground.database), ProjectionWriter(ground.database)
     pointer, progress = Pointer(ground.database), Progress(ground.signals)
-    worker = ProjectionWorker(registry, ground.reader, writer, pointer, leases, progress, ground.signals)
+    stretching = Stretching(ground.database)
+    worker = ProjectionWorker(registry, ground.reader, writer, pointer, stretching, leases, progress, ground.signals)
     stack.push_async_callback(worker.stop)
     await worker.start()
     reaching = Reaching(registry, ground.reader, writer, progress)

@@ -25,6 +25,7 @@ from store.projections.changes import ChangeReader
 from store.projections.pointer import Pointer
 from store.projections.reading import Ask, ProjectionReader
 from store.projections.registry import Projection, ProjectionRegistry, Version
+from store.projections.stretching import Stretching
 from store.projections.writing import ProjectionWriter
 from store.signals.memory import memory_signals
 from store.signals.port import log_topic
@@ -66,6 +67,7 @@ class World:
         self.signals = memory_signals()
         self.reader, self.registry = EventReader(database), ProjectionRegistry(database)
         self.writer, self.pointer = ProjectionWriter(database), Pointer(database)
+        self.stretching = Stretching(database)
         self.rows, self.changes = ProjectionReader(database), ChangeReader(database)
         self.progress, self.leases = Progress(self.signals), Leases(database)
         self.background = ProjectionWorker(
@@ -73,6 +75,7 @@ class World:
             self.reader,
             self.writer,
             self.pointer,
+            self.stretching,
             self.leases,
             self.progress,
             self.signals,

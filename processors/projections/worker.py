@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection
 
 from processors.projections.applying import Applier, Reader, Step
+from processors.projections.leaping import Leaps
 from processors.projections.progress import Progress
 from processors.projections.switching import turn_to
 from processors.rota import Rota, Turn
@@ -17,6 +18,7 @@ from schema.projections.declared import Mode
 from store.leases import Leases
 from store.projections.pointer import Pointer
 from store.projections.registry import ProjectionRegistry, Version
+from store.projections.stretching import Stretching
 from store.projections.writing import ProjectionWriter
 from store.signals.port import EVERYTHING, Signals, log_topic
 
@@ -40,6 +42,7 @@ class ProjectionWorker:
         reader: Reader,
         writer: ProjectionWriter,
         pointer: Pointer,
+        stretching: Stretching,
         leases: Leases,
         progress: Progress,
         signals: Signals,
@@ -51,6 +54,7 @@ class ProjectionWorker:
         self._reader = reader
         self._writer = writer
         self._pointer = pointer
+        self._stretching = stretching
         self._progress = progress
         self._rota = Rota(PREFIX, leases, self._due, self._serve, slots=slots, poll_s=poll_s)
         self._sweeper = Worker("projections-sweep", self._sweep)
@@ -94,7 +98,8 @@ class ProjectionWorker:
                 names.discard(name)
             return
         self._names.setdefault(work.tenant.name, set()).add(name)
-        applier = Applier(*work, self._reader, self._writer)
+        leaps = None if work.version.live else Leaps(self._stretching, work.version)
+        applier = Applier(*work, self._reader, self._writer, leaps)
         quiet_since = time.monotonic()
         while not turn.over and not _left_to_readers(applier.version) and time.monotonic() - quiet_since < _IDLE_S:
             step = await applier.step()
