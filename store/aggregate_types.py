@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schema.aggregate import AggregateDeclaration
+from store.checkpoints import Checkpoint
 from store.database import Database
 from store.tenants import Tenant
 
@@ -12,7 +13,7 @@ _COLUMNS = """
 d.declaration_id, d.aggregate_type, d.revision, d.reducers, d.plugin, d.snapshot_every, d.snapshot_max_age_ms
 """
 _TYPE = f"""
-select s.stream_name, s.key as stream_key, {_COLUMNS}
+select s.stream_name, {_COLUMNS}
 from (select) one
 left join aggregate_types p on p.tenant = $1 and p.aggregate_type = $2
 left join streams s on s.key = p.stream
@@ -33,22 +34,34 @@ where (d.reducers, d.plugin, d.snapshot_every, d.snapshot_max_age_ms)
 returning {_COLUMNS}
 """
 _DECLARED = f"select {_COLUMNS} from aggregate_declarations d where d.tenant = $1 and d.aggregate_type = $2"
-_ALL = f"""
-select d.tenant, t.name, t.epoch, s.stream_name, s.key as stream_key, {_COLUMNS}
+_FOLLOWED = f"""
+select d.tenant, t.name, t.epoch, p.stream as stream_key, c.position as checkpoint, c.state as checkpoint_state,
+  coalesce((select e.position from events e where e.tenant = d.tenant order by e.position desc limit 1), 0) as head,
+  {_COLUMNS}
 from aggregate_declarations d
 join tenants t on t.tenant = d.tenant
 join aggregate_types p on p.tenant = d.tenant and p.aggregate_type = d.aggregate_type
-join streams s on s.key = p.stream
+left join checkpoints c on c.name = $1 || d.declaration_id
 """
 
 
 class TypeState(NamedTuple):
-    """What is known of a type. `stream`, `stream_key`: where its events are; None: it has none yet. `declaration`:
-    None where nobody declared it."""
+    """What is known of a type. `stream`: where its events are; None: it has none yet. `declaration`: None where nobody
+    declared it."""
 
     stream: str | None
-    stream_key: int | None
     declaration: AggregateDeclaration | None
+
+
+class Followed(NamedTuple):
+    """A declared type that has events. `head`: the last position of its tenant's log; `checkpoint`: how far its
+    follower came, None where none ever was."""
+
+    tenant: Tenant
+    stream_key: int
+    declaration: AggregateDeclaration
+    head: int
+    checkpoint: Checkpoint | None
 
 
 class AggregateTypes:
@@ -79,16 +92,28 @@ class AggregateTypes:
                 row = await connection.fetchrow(_DECLARED, tenant.key, wanted.type)
         return _declaration(row)
 
-    async def declared(self) -> list[tuple[Tenant, TypeState]]:
-        """Every declared type that has events, of all tenants."""
+    async def followed(self, prefix: str) -> list[Followed]:
+        """Every declared type that has events, of all tenants. `prefix`: of the names of their followers'
+        checkpoints, before the declaration's id."""
         async with self._database.writing() as connection:
-            rows = await connection.fetch(_ALL)
-        return [(Tenant(row["tenant"], row["name"], row["epoch"]), _state(row)) for row in rows]
+            rows = await connection.fetch(_FOLLOWED, prefix)
+        return [
+            Followed(
+                Tenant(row["tenant"], row["name"], row["epoch"]),
+                row["stream_key"],
+                _declaration(row),
+                row["head"],
+                None
+                if row["checkpoint"] is None
+                else Checkpoint(row["checkpoint"], msgspec.json.decode(row["checkpoint_state"])),
+            )
+            for row in rows
+        ]
 
 
 def _state(row: Any) -> TypeState:
     declared = row["declaration_id"] is not None
-    return TypeState(row["stream_name"], row["stream_key"], _declaration(row) if declared else None)
+    return TypeState(row["stream_name"], _declaration(row) if declared else None)
 
 
 def _declaration(row: Any) -> AggregateDeclaration:

@@ -44,8 +44,8 @@ cross join lateral (
 """
 # Reducers may change while a state is folded: a snapshot of the old ones would be of no use to anybody.
 _PUT = """
-insert into snapshots (tenant, aggregate_type, aggregate_id, made_by, revision, sequence_number, from_sequence,
-  position, recorded_at, newest, segment_oldest, state)
+insert into snapshots (tenant, aggregate_type, aggregate_id, made_by, revision, sequence_number, position, recorded_at,
+  newest, from_sequence, segment_oldest, state)
 select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
 where exists (select from aggregate_declarations where tenant = $1 and aggregate_type = $2 and revision = $5)
 on conflict do nothing
@@ -68,11 +68,15 @@ class Snapshot(NamedTuple):
 
 class Taken(NamedTuple):
     """A snapshot to be kept. `from_sequence`: its first event after the snapshot it was folded from; `segment_oldest`:
-    the earliest timestamp of those."""
+    the earliest timestamp of those. `state`: as JSON."""
 
-    snapshot: Snapshot
+    sequence_number: int
+    position: int
+    recorded_at: datetime
+    newest: datetime
     from_sequence: int
     segment_oldest: datetime
+    state: str
 
 
 class Latest(NamedTuple):
@@ -130,14 +134,8 @@ class Snapshots:
 
     async def put(self, tenant: Tenant, key: AggregateKey, made_by: str, revision: int, taken: Sequence[Taken]) -> None:
         """Keep them, unless the type has another revision by now. What is there already stays."""
-        rows = [
-            (
-                *(tenant.key, *key, made_by, revision, one.snapshot.sequence_number, one.from_sequence),
-                *(one.snapshot.position, one.snapshot.recorded_at, one.snapshot.newest, one.segment_oldest),
-                msgspec.json.encode(one.snapshot.state).decode(),
-            )
-            for one in taken
-        ]
+        fixed = (tenant.key, *key, made_by, revision)
+        rows = [(*fixed, *one) for one in taken]
         async with self._database.writing() as connection:
             await connection.executemany(_PUT, rows)
 

@@ -23,6 +23,11 @@ where e.aggregate_id = $1 and e.aggregate_type = $2 and e.tenant = $3
   and e.sequence_number >= $4 and e.sequence_number <= $5 and e.ts <= $6
 order by e.sequence_number limit $7
 """
+_VERSIONS = """
+select e.aggregate_id, max(e.sequence_number) as version from events e
+where e.stream = $1 and e.tenant = $2 and e.aggregate_type = $3 and e.position >= $4 and e.position < $5
+group by e.aggregate_id having max(e.sequence_number) >= $6
+"""
 
 
 class AggregateKey(NamedTuple):
@@ -51,6 +56,15 @@ class AggregateLog:
     ) -> list[Event]:
         """Up to `limit` of those events whose timestamp is not later than `by`."""
         return await self._read(tenant, _HAPPENED, key.id, key.type, tenant.key, first, last, by, limit)
+
+    async def versions(
+        self, tenant: Tenant, stream: int, aggregate_type: str, start: int, end: int, least: int
+    ) -> dict[str, int]:
+        """The aggregates of a type that events of positions [start, end) belong to, and their versions there, where
+        they are `least` or more. `stream`: the key of the stream the type lives in."""
+        async with self._database.reading(tenant.key) as connection:
+            rows = await connection.fetch(_VERSIONS, stream, tenant.key, aggregate_type, start, end, least)
+        return {row["aggregate_id"]: row["version"] for row in rows}
 
     async def _read(self, tenant: Tenant, statement: str, *values: Any) -> list[Event]:
         async with self._database.reading(tenant.key) as connection:
