@@ -13,7 +13,7 @@ from processors.live.live import Live
 from processors.live.subscription import LiveSubscription
 from processors.pages import EventPage
 from processors.projections.service import Projections
-from processors.query import EventQueries, Placed
+from processors.query import EffectsOf, EventQueries, Placed
 from processors.readable import ReadableStreams
 from processors.replays.replays import Replays
 from processors.stream_admin import StreamAdmin
@@ -47,13 +47,13 @@ class Loaders:
         self._queries = queries
         self._principal = principal
         self.events: DataLoader[str, Placed | None] = DataLoader(load_fn=self._events)
-        self.effects: DataLoader[tuple[str, int], EventPage] = DataLoader(load_fn=self._effects)
+        self.effects: DataLoader[EffectsOf, EventPage] = DataLoader(load_fn=self._effects)
 
     async def _events(self, event_ids: list[str]) -> Sequence[Placed | None]:
         found = await self._queries.placed(self._principal, event_ids)
         return [found.get(event_id) for event_id in event_ids]
 
-    async def _effects(self, keys: list[tuple[str, int]]) -> Sequence[EventPage]:
+    async def _effects(self, keys: list[EffectsOf]) -> Sequence[EventPage]:
         pages = await self._queries.effects_of_each(self._principal, keys)
         return [pages[key] for key in keys]
 

@@ -62,18 +62,26 @@ class EventsQuery:
         )
         return EventConnection(page, context.sign)
 
-    @strawberry.field(description="the events of one conversation")
+    @strawberry.field(
+        description="the events of one conversation, as committed; `cause` and `effects` of each make it a tree."
+        " `streams` left out: all ledger streams"
+    )
     async def correlation(
         self,
         info: Info[Context, None],
         correlation_id: strawberry.ID,
         first: int | None = DEFAULT_PAGE,
         after: str | None = UNSET,
+        streams: list[str] | None = UNSET,
     ) -> EventConnection:
         """A page of the events with that correlationId."""
         context = info.context
         page = await context.services.events.correlation(
-            context.principal, correlation_id, first=count_of(first, DEFAULT_PAGE), after=given(after)
+            context.principal,
+            correlation_id,
+            streams=given(streams),
+            first=count_of(first, DEFAULT_PAGE),
+            after=given(after),
         )
         return EventConnection(page, context.sign)
 
