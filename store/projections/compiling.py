@@ -72,14 +72,14 @@ class _Compiler:
                 self._field(number, operation)
         key, key_column = self._key(self._declaration.key)
         chosen = "".join(f", r{number}" for number in range(len(conditions)))
-        plain = [f"octet_length({key}) between 1 and 512", *self._plain()]
+        plain = ["octet_length(k) between 1 and 512", *self._plain()]
+        numbers = self._numbers()
         source = f"""
         source as materialized (
-          select position, recorded_at, {key} as k{chosen}
-            {"".join(f", t{n}" for n in self._tokens.values())}
-            {"".join(f", case when t{n} ~ {_WHOLE} then t{n}::bigint end as n{n}" for n in self._tokens.values())},
-            ({" and ".join(plain)}) is true as plain
-          from (
+          select *, ({" and ".join(plain)}) is true as plain from (
+            select position, recorded_at, {key} as k{chosen}{"".join(f", t{n}" for n in self._tokens.values())}
+              {"".join(f", case when t{n} ~ {_WHOLE} then t{n}::bigint end as n{n}" for n in numbers)}
+            from (
             select position, recorded_at, kc{chosen}
               {"".join(f", {self._reach(path)}::text as t{n}" for path, n in self._tokens.items())}
             from (
@@ -89,7 +89,8 @@ class _Compiler:
               from events e where {{places}} and ({where}) and ({" or ".join(types)})
               offset 0
             ) events offset 0
-          ) tokens
+            ) tokens offset 0
+          ) read
         ),
         folded as ({self._folded(len(conditions))})"""
         return Folding(source, self._rows(table), self._values)
@@ -149,14 +150,25 @@ class _Compiler:
         text = f"case when {token} like '\"%' then {token}::json #>> '{{}}' when {token} ~ {_WHOLE} then {token} end"
         return f"({text})", "null::text"
 
+    def _numbers(self) -> list[int]:
+        """The tokens that are computed with."""
+        return sorted(
+            {
+                self._token(operation.expression)
+                for operations in self._fields.values()
+                for _, operation in operations
+                if operation.expression is not None and operation.kind is not Kind.SET
+            }
+        )
+
     def _plain(self) -> list[str]:
         found = []
         for operations in self._fields.values():
             for reducer, operation in operations:
                 if operation.expression is not None:
-                    wanted = _SCALAR if operation.kind is Kind.SET else _WHOLE
                     token = self._token(operation.expression)
-                    found.append(f"(not r{reducer} or t{token} ~ {wanted})")
+                    holds = f"t{token} ~ {_SCALAR}" if operation.kind is Kind.SET else f"n{token} is not null"
+                    found.append(f"(not r{reducer} or {holds})")
         return list(dict.fromkeys(found))
 
     def _folded(self, reducers: int) -> str:

@@ -1,4 +1,4 @@
-"""Folded by PostgreSQL or by Python: the same rows, and the same history of them, or PostgreSQL says that it must not."""
+"""Folded by PostgreSQL or by Python: the same rows and the same history of them, or PostgreSQL says it must not."""
 
 import asyncio
 import json
@@ -18,7 +18,6 @@ from store.projections.stretching import Went
 from tests.events import draft
 from tests.projecting import World, projecting
 from tests.services.postgres import READER, Databases
-from tests.world import ADMIN
 
 FIELDS = ("n", "m")
 WHOLE = st.one_of(st.integers(-5, 5), st.integers(-(10**15) + 1, 10**15 - 1))
@@ -217,4 +216,3 @@ def test_what_is_not_plain_is_not_compiled(both: tuple[asyncio.Runner, Both], op
     )
     version = Version(1, 1, 1, 1, declaration, None, 1, None, 1, False, False, None)  # type: ignore[arg-type]
     assert compared.world.stretching.folding(version) is None
-    assert ADMIN.tenant == "acme"
