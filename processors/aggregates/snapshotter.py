@@ -182,21 +182,21 @@ class Snapshotter:
     async def _take(self, work: _Work, key: AggregateKey, version: int, size: int, aged: bool) -> None:
         """The snapshots of one aggregate that are due up to a version; `aged`: and one at that version. `size`: of its
         last snapshot."""
+        begun = await self._history.start(work.tenant, key, work.fold, Bound(last=version))
+        taking = _Taking(work, begun, size)
         try:
-            begun = await self._history.start(work.tenant, key, work.fold, Bound(last=version))
-            taking = _Taking(work, begun, size)
-            async for chunk in self._history.events(work.tenant, key, taking.reached.version + 1, version):
+            async for chunk in self._history.events(work.tenant, key, begun.version + 1, version):
                 for event in chunk:
                     taking.take(event, at_once=aged and event.sequence_number == version)
                 if taking.bytes > _FLUSH_BYTES:
                     await self._put(work, key, taking)
                 await asyncio.sleep(_BREATH_SECONDS)
-            await self._put(work, key, taking)
         except EsbError as error:
             if error.retryable:
                 raise
             # Who reads the aggregate is told the same; the others must not wait for it.
             _log.warning("no snapshot of %s %s: %s", key.type, key.id, error.message)
+        await self._put(work, key, taking)
 
     async def _put(self, work: _Work, key: AggregateKey, taking: "_Taking") -> None:
         taken, taking.taken, taking.bytes = taking.taken, [], 0
