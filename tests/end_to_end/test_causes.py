@@ -1,4 +1,4 @@
-"""A conversation over the ledger and Kafka: causes are found wherever they are, effects in the streams that are named."""
+"""A conversation over the ledger and Kafka: causes are found wherever they are, effects in the streams named."""
 
 import time
 
