@@ -89,7 +89,7 @@ async def aggregates(ground: Ground, live: Live, stack: AsyncExitStack) -> Aggre
     snapshotter = Snapshotter(types, folds, history, log, snapshots, reader, Checkpoints(database), leases)
     stack.push_async_callback(snapshotter.stop)
     await snapshotter.start()
-    made = Aggregates(types, folds, history, reader, ground.tenants)
+    made = Aggregates(types, folds, history, ground.tenants)
     return AggregateParts(made, Following(made, live, reader))
 
 

@@ -1,8 +1,8 @@
 """Snapshots: states of aggregates, kept so that a fold need not begin at the first event.
 
 They are a cache, never the truth: a state is looked for among those made by the very same reducers, and without any the
-fold begins at the beginning. Positions, and the latest timestamp so far, grow with sequence numbers, so the last
-snapshot not beyond a bound of any of the three is the nearest that may be used.
+fold begins at the beginning. Positions, times of recording, and the latest timestamp so far, grow with sequence
+numbers, so the last snapshot not beyond a bound of any of them is the nearest that may be used.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from store.database import Database
-from store.ledger.aggregates import END, AggregateKey
+from store.ledger.aggregates import END, FUTURE, AggregateKey
 from store.tenants import Tenant
 
 _NEAREST = """
@@ -22,6 +22,7 @@ order by {bound} desc, sequence_number desc limit 1
 """
 _BY_SEQUENCE = _NEAREST.format(bound="sequence_number").replace("desc, sequence_number desc", "desc")
 _BY_POSITION = _NEAREST.format(bound="position").replace("desc, sequence_number desc", "desc")
+_BY_RECORDED = _NEAREST.format(bound="recorded_at")
 _BY_NEWEST = _NEAREST.format(bound="newest")
 # Stretches of events that all happened after the moment are passed over: snapshots say what lies between them.
 _STRETCHES = """
@@ -101,12 +102,16 @@ class Snapshots:
         *,
         last: int = END,
         before: int = END,
+        recorded: datetime = FUTURE,
         happened: datetime | None = None,
     ) -> Snapshot | None:
-        """The last one up to sequence number `last`, or before the position, or all of which had happened by then."""
+        """The last one within the bound that is given: up to sequence number `last`, before a position, recorded or
+        happened by then."""
         statement, bound = _BY_SEQUENCE, cast(int | datetime, last)
         if happened is not None:
             statement, bound = _BY_NEWEST, happened
+        elif recorded != FUTURE:
+            statement, bound = _BY_RECORDED, recorded
         elif before != END:
             statement, bound = _BY_POSITION, before - 1
         async with self._database.reading(tenant.key) as connection:

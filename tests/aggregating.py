@@ -59,7 +59,7 @@ class Aggregating:
         self.plugins = plugins or Plugins({})
         self.folds = Folds(self.plugins)
         self.history = History(self.log, self.snapshots)
-        self.aggregates = Aggregates(self.types, self.folds, self.history, self.reader, tenants)
+        self.aggregates = Aggregates(self.types, self.folds, self.history, tenants)
         self.principal = ADMIN
         self.stream: Stream
 

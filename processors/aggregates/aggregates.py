@@ -1,7 +1,7 @@
 """Aggregates: declared types, and states folded from events, now or as of any moment, for those who may read them."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from processors.aggregates.folds import Folds, TypeFold
@@ -24,10 +24,8 @@ from schema.identifier import IdentifierSource
 from schema.principal import Action, Principal
 from store.aggregate_types import AggregateTypes, TypeState
 from store.ledger.aggregates import AggregateKey
-from store.ledger.reader import EventReader
 from store.tenants import Tenant, Tenants
 
-_MICROSECOND = timedelta(microseconds=1)
 _LEAST_AGE_MS = 1000
 
 
@@ -64,13 +62,10 @@ class AggregateState(NamedTuple):
 class Aggregates:
     """The use cases. Every method may raise LOG_UNAVAILABLE and FORBIDDEN; reading a type needs READ on its stream."""
 
-    def __init__(
-        self, types: AggregateTypes, folds: Folds, history: History, reader: EventReader, tenants: Tenants
-    ) -> None:
+    def __init__(self, types: AggregateTypes, folds: Folds, history: History, tenants: Tenants) -> None:
         self._types = types
         self._folds = folds
         self.history = history
-        self._reader = reader
         self._tenants = tenants
         self._identifiers = IdentifierSource()
 
@@ -121,7 +116,7 @@ class Aggregates:
         key = AggregateKey(aggregate_type, aggregate_id)
         if not AGGREGATE_TYPE.match(aggregate_type) or "\0" in aggregate_id:
             return None  # no event has such names, and PostgreSQL cannot be asked for them
-        bound = await self.bound(tenant, at)
+        bound = self.bound(tenant, at)
         if bound.last < 1 or bound.before < 2:
             return None
         return self.shown(tenant, key, await self.history.fold(tenant, key, fold, bound), at)
@@ -136,7 +131,8 @@ class Aggregates:
         _require_read(principal, aggregate_type, known)
         return tenant, self._folds.of(known.declaration)
 
-    async def bound(self, tenant: Tenant, at: Moment | None) -> Bound:
+    @staticmethod
+    def bound(tenant: Tenant, at: Moment | None) -> Bound:
         """Which events a moment means."""
         match at:
             case AtSequence(number):
@@ -148,7 +144,7 @@ class Aggregates:
                     raise CursorInvalid("it is from another epoch of the log")
                 return Bound(before=position)
             case AtRecorded(moment):
-                return Bound(before=await self._reader.position_at(tenant, moment + _MICROSECOND))
+                return Bound(recorded=moment)
             case AtHappened(moment):
                 return Bound(happened=moment)
         return Bound()

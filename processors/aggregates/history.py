@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from processors.aggregates.folds import Folding, TypeFold
 from schema.event import NEVER, Event
-from store.ledger.aggregates import END, AggregateKey, AggregateLog
+from store.ledger.aggregates import END, FUTURE, AggregateKey, AggregateLog
 from store.snapshots import Snapshots
 from store.tenants import Tenant
 
@@ -21,11 +21,12 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Bound(NamedTuple):
-    """Which events belong to a state: with sequence numbers up to `last`, positions below `before`, and timestamps up
-    to `happened`."""
+    """Which events belong to a state: with sequence numbers up to `last`, positions below `before`, recorded no later
+    than `recorded`, and timestamps up to `happened`. One of them is given."""
 
     last: int = END
     before: int = END
+    recorded: datetime = FUTURE
     happened: datetime | None = None
 
 
@@ -71,21 +72,26 @@ class History:
 
     async def start(self, tenant: Tenant, key: AggregateKey, fold: TypeFold, bound: Bound) -> Reached:
         """The nearest snapshot within the bound, or the beginning."""
-        found = await self._snapshots.nearest(
-            tenant, key, fold.made_by, last=bound.last, before=bound.before, happened=bound.happened
-        )
+        found = await self._snapshots.nearest(tenant, key, fold.made_by, **bound._asdict())
         if found is None:
             return Reached(fold.folder.begin(), 0, 0, NEVER, _LONG_AGO)
         folding = fold.folder.begin(found.state)
         return Reached(folding, found.sequence_number, found.position, found.recorded_at, found.newest)
 
     async def events(
-        self, tenant: Tenant, key: AggregateKey, first: int, last: int = END, before: int = END
+        self, tenant: Tenant, key: AggregateKey, first: int, last: int = END
     ) -> AsyncIterator[list[Event]]:
-        """Events with sequence numbers `first` to `last` and positions below `before`, by the chunk."""
+        """Events with sequence numbers `first` to `last`, by the chunk."""
+        async for chunk in self._up_to(tenant, key, first, Bound(last=last)):
+            yield chunk
+
+    async def _up_to(self, tenant: Tenant, key: AggregateKey, first: int, bound: Bound) -> AsyncIterator[list[Event]]:
+        last = bound.last
         while first <= last:
             end = min(last, first + CHUNK_EVENTS - 1)
-            chunk = await self._log.events(tenant, key, first=first, last=end, before=before)
+            chunk = await self._log.events(
+                tenant, key, first=first, last=end, before=bound.before, recorded=bound.recorded
+            )
             if chunk:
                 yield chunk
             if len(chunk) <= end - first:
@@ -97,7 +103,7 @@ class History:
     ) -> AsyncIterator[list[Event]]:
         """The events within the bound from a sequence number on, by the chunk."""
         if bound.happened is None:
-            async for chunk in self.events(tenant, key, first, bound.last, bound.before):
+            async for chunk in self._up_to(tenant, key, first, bound):
                 yield chunk
             return
         by = bound.happened

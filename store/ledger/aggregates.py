@@ -1,6 +1,6 @@
 """One aggregate's events, in the order of their sequence numbers, by the chunk."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from schema.event import Event
@@ -10,11 +10,13 @@ from store.tenants import Tenant
 
 END = 2**62
 """A bound no sequence number and no position reaches."""
+FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
+"""A bound no time reaches."""
 
 _EVENTS = f"""
 select {LEDGER_COLUMNS} from events e
 where e.aggregate_id = $1 and e.aggregate_type = $2 and e.tenant = $3
-  and e.sequence_number >= $4 and e.sequence_number <= $5 and e.position < $6
+  and e.sequence_number >= $4 and e.sequence_number <= $5 and e.position < $6 and e.recorded_at <= $7
 order by e.sequence_number
 """
 _HAPPENED = f"""
@@ -45,11 +47,18 @@ class AggregateLog:
         self._names = StreamNames()
 
     async def events(
-        self, tenant: Tenant, key: AggregateKey, *, first: int, last: int, before: int = END
+        self,
+        tenant: Tenant,
+        key: AggregateKey,
+        *,
+        first: int,
+        last: int,
+        before: int = END,
+        recorded: datetime = FUTURE,
     ) -> list[Event]:
-        """The events with sequence numbers `first` to `last` (a bounded stretch) and positions below `before`. Fewer
-        than asked for: there are no more."""
-        return await self._read(tenant, _EVENTS, key.id, key.type, tenant.key, first, last, before)
+        """The events with sequence numbers `first` to `last` (a bounded stretch), positions below `before`, and
+        recorded no later than `recorded`. Fewer than asked for: there are no more."""
+        return await self._read(tenant, _EVENTS, key.id, key.type, tenant.key, first, last, before, recorded)
 
     async def happened(
         self, tenant: Tenant, key: AggregateKey, by: datetime, *, first: int, last: int, limit: int

@@ -53,6 +53,7 @@ _STATEMENTS = (
     "comment on column snapshots.segment_oldest is 'the earliest timestamp from from_sequence to sequence_number'",
     # Positions grow with sequence numbers: what is as of a position finds its snapshot by this.
     "create index snapshots_position on snapshots (tenant, aggregate_type, aggregate_id, made_by, position)",
+    "create index snapshots_recorded on snapshots (tenant, aggregate_type, aggregate_id, made_by, recorded_at)",
     # newest grows with them too: what had happened by a moment finds its snapshot by this.
     "create index snapshots_newest on snapshots (tenant, aggregate_type, aggregate_id, made_by, newest)",
     "create index snapshots_revision on snapshots (tenant, aggregate_type, revision)",

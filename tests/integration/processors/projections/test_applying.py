@@ -204,3 +204,13 @@ async def test_a_stopped_version_is_not_stopped_twice(world: World) -> None:
     why = Stopped("BAD_INPUT", "first", None, 1)
     assert await world.writer.stop(version, why)
     assert not await world.writer.stop(version, why._replace(message="second"))
+
+
+async def test_a_key_that_takes_too_much_work_is_poison(world: World) -> None:
+    looked_for = " || ".join(["event.payload.who in event.payload.amount"] * 11)
+    version = (await world.create(declared(key=looked_for))).active
+    await world.sell("ann", list(range(100_000)))
+    assert await world.apply(version) is Step.STOPPED
+    error = (await world.find()).active.error
+    assert error is not None
+    assert error.code == "TOO_COMPLEX"
