@@ -47,7 +47,7 @@ class ProjectionWorker:
         progress: Progress,
         signals: Signals,
         *,
-        slots: int = 16,
+        slots: int = 64,
         poll_s: float = _POLL_S,
     ) -> None:
         self._registry = registry

@@ -18,6 +18,8 @@ from store.projections.tables import changes_table, index_column, rows_table
 MAX_SCANNED = 50_000
 """Rows that may be looked through where no declared index helps."""
 
+_LOOK = 1000
+
 
 class Row(NamedTuple):
     """`value`: JSON text. `position`, `recorded_at`: of the event that changed it last."""
@@ -107,20 +109,28 @@ async def _page(connection: Connection, version: Version, ask: Ask) -> Found:
         raise _too_many(ask, indexes)
     order = _order(version, ask, values)
     rows: list[tuple[str, Row]] = []
-    after = ask.after
-    for _ in range(MAX_SCANNED // 1000):
-        found = await _some(connection, f"{relation} where {wanted.text}", order, ask, after, values)
+    after, looked = ask.after, 0
+    # One more than asked for says whether there are more; what SQL could not decide takes a longer look.
+    many = ask.limit + 1 if wanted.rest is None else max(ask.limit + 1, _LOOK)
+    while looked <= MAX_SCANNED:
+        found = await _some(connection, f"{relation} where {wanted.text}", order, ask, after, many, values)
         rows.extend(_kept(found, wanted))
-        if len(found) <= ask.limit or len(rows) > ask.limit:
+        if len(found) < many or len(rows) > ask.limit:
             return Found(version, rows[: ask.limit], len(rows) > ask.limit)
-        after = found[-1][0], found[-1][1].key
+        after, looked = (found[-1][0], found[-1][1].key), looked + many
     raise _too_many(ask, indexes)
 
 
 async def _some(
-    connection: Connection, source: str, order: str, ask: Ask, after: tuple[str, str] | None, values: Sequence[Any]
+    connection: Connection,
+    source: str,
+    order: str,
+    ask: Ask,
+    after: tuple[str, str] | None,
+    many: int,
+    values: Sequence[Any],
 ) -> list[tuple[str, Row]]:
-    """The next rows, one more than asked for, in their order."""
+    """The next rows in their order."""
     given = list(values)
     sign, way = ("<", "desc") if ask.descending else (">", "asc")
     place, by = ("(key)", f"key {way}") if ask.order is None else (f"({order}, key)", f"{order} {way}, key {way}")
@@ -129,7 +139,7 @@ async def _some(
         given.extend(after if ask.order is not None else after[1:])
         mine = ", ".join(f"${number}::text" for number in range(len(values) + 1, len(given) + 1))
         text += f" and {place} {sign} ({mine})"
-    given.append(ask.limit + 1)
+    given.append(many)
     rows = await connection.fetch(f"{text} order by {by} limit ${len(given)}", *given)
     return [(row["placed"], Row(row["key"], row["value"], row["position"], row["recorded_at"])) for row in rows]
 
