@@ -100,6 +100,12 @@ class ReplaySubscription:
         return _each(first)
 
 
+async def replay_node(context: Context, id: str) -> Replay | None:
+    """The replay of that id, where the caller may read what it fills."""
+    found = await context.services.replays.get(context.principal, id)
+    return None if found is None else Replay(found)
+
+
 async def _each(replays: AsyncGenerator[Recorded]) -> AsyncGenerator[Replay, None]:
     try:
         async for replay in replays:
@@ -133,4 +139,4 @@ def _since(said: From) -> str | datetime | None:
     raise bad_input("a replay is of the past: from a cursor, a time, or the beginning", field="from")
 
 
-__all__ = ["ReplayMutation", "ReplayQuery", "ReplaySubscription"]
+__all__ = ["ReplayMutation", "ReplayQuery", "ReplaySubscription", "replay_node"]

@@ -1,5 +1,6 @@
 """What tests of replays need around them: gateway processes, as far as replays go, on one database."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from schema.event import Event
 from schema.identifier import IdentifierSource
 from schema.input import ClientContext, EventInput
 from schema.principal import Action, Grant, Principal
-from schema.replay import Replay
+from schema.replay import Replay, ReplayStatus
 from store.checkpoints import Checkpoints
 from store.database import Database
 from store.leases import Leases
@@ -108,9 +109,11 @@ class Process:
 
     async def ended(self, replay: Replay, *statuses: str) -> Replay:
         """The replay, once it is over or in one of these states."""
-        async for each in self.replays.follow(lambda: ADMIN, replay.replay_id):
-            if each.status.over or each.status in statuses:
-                return each
+        async with asyncio.timeout(60):
+            async for each in self.replays.follow(lambda: ADMIN, replay.replay_id):
+                if each.status.over or each.status in statuses:
+                    return each
+                assert each.status is not ReplayStatus.FAILED, each.error
         raise AssertionError("it is not followed to its end")
 
 
