@@ -6,7 +6,7 @@ reverse order, whatever failed), and knows nothing of the other parts: what one 
 
     async def aggregates(ground: Ground, stack: AsyncExitStack) -> Aggregates: ...
     async def projections(ground: Ground, stack: AsyncExitStack) -> Projections: ...
-    async def schemas(ground: Ground, stack: AsyncExitStack) -> Schemas: ...
+    def schemas(ground: Ground) -> SchemaParts: ...
     async def replays(ground: Ground, admission: Admission, stack: AsyncExitStack) -> Replays: ...
 """
 
@@ -33,6 +33,7 @@ from processors.readable import ReadableStreams
 from processors.replays.planning import Planner
 from processors.replays.replays import Replays
 from processors.replays.worker import Publishing, ReplayWorker
+from processors.schemas.schemas import Schemas
 from schema.cursor import CursorCodec
 from store.aggregate_types import AggregateTypes
 from store.checkpoints import Checkpoints
@@ -50,6 +51,7 @@ from store.projections.stretching import Stretching
 from store.projections.writing import ProjectionWriter
 from store.registry import StreamCache
 from store.replays import ReplayRows
+from store.schemas import SchemaCache, SchemaRows
 from store.signals.port import Signals
 from store.snapshots import Snapshots
 from store.tenants import Tenants
@@ -131,6 +133,21 @@ async def projections(ground: Ground, stack: AsyncExitStack) -> Projections:
 
 
 # ---- schemas: what payloads must look like
+
+
+class SchemaParts(NamedTuple):
+    """Schemas registered, and what admission holds payloads against."""
+
+    schemas: Schemas
+    cache: SchemaCache
+
+
+def schemas(ground: Ground) -> SchemaParts:
+    """Nothing of it runs in the background."""
+    rows = SchemaRows(ground.database)
+    cache = SchemaCache(rows, ground.tenants, ground.signals)
+    return SchemaParts(Schemas(rows, cache, ground.tenants, ground.signals), cache)
+
 
 # ---- replays: the past, published again
 

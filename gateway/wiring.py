@@ -18,7 +18,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
-from gateway.event_sourcing import Ground, aggregates, projections, replays
+from gateway.event_sourcing import Ground, aggregates, projections, replays, schemas
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.graphql.trusted import TrustedDocuments, read_manifest
@@ -126,6 +126,7 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
         readable = ReadableStreams(store.views)
         # what the builders of gateway.event_sourcing take
         ground = Ground(store.database, store.tenants, store.signals, store.views, readable, logs, reader, codec)
+        payloads = schemas(ground)
         admission = Admission(
             views=store.views,
             pins=store.registry,
@@ -134,6 +135,7 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
             hashes=ContentHash(store.keys.content_hash),
             recorder=metrics,
             identifiers=IdentifierSource(),
+            schemas=payloads.cache,
         )
         revocations = await _revocations(settings, store, stack)
         queries = EventQueries(ground.reader, ground.readable, store.tenants, logs, codec)
@@ -150,6 +152,7 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
             following=folded.following,
             projections=await projections(ground, stack),
             replays=await replays(ground, admission, queries, stack),
+            schemas=payloads.schemas,
         )
         yield await _edge(settings, store, services, revocations, metrics, engines.checks, stack)
 

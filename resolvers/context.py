@@ -16,6 +16,7 @@ from processors.projections.service import Projections
 from processors.query import EffectsOf, EventQueries, Placed
 from processors.readable import ReadableStreams
 from processors.replays.replays import Replays
+from processors.schemas.schemas import Schemas
 from processors.stream_admin import StreamAdmin
 from processors.token_admin import TokenAdmin
 from schema.cursor import Cursor, CursorCodec
@@ -38,6 +39,7 @@ class Services:
     following: Following
     projections: Projections
     replays: Replays
+    schemas: Schemas
 
 
 class Loaders:

@@ -6,6 +6,8 @@ from resolvers.aggregates import aggregate_node, aggregate_type_node
 from resolvers.context import Context
 from resolvers.event import event_of
 from resolvers.projections import projection_node
+from resolvers.replays import replay_node
+from resolvers.schemas import schema_node
 from resolvers.stream import Stream
 from schema.graphql.interfaces import Node
 from schema.graphql.streams import Route
@@ -29,6 +31,8 @@ LOADERS: dict[str, Loader] = {
     "rte_": _route,
     "agt_": aggregate_type_node,
     "prj_": projection_node,
+    "rpl_": replay_node,
+    "sch_": schema_node,
 }
 """By the prefix of the id, four characters long. A loader gives None for what the caller may not read."""
 

@@ -11,18 +11,19 @@ from resolvers.mutation import EventsMutation
 from resolvers.projections import ProjectionMutation, ProjectionQuery, ProjectionSubscription
 from resolvers.query import EventsQuery
 from resolvers.replays import ReplayMutation, ReplayQuery, ReplaySubscription
+from resolvers.schemas import SchemaMutation, SchemaQuery
 from resolvers.subscription import EventsSubscription
 from schema.graphql.live import CaughtUp, Gap, Progress
 from schema.graphql.scalars import SCALARS
 
 
 @strawberry.type
-class Query(EventsQuery, AggregateQuery, ProjectionQuery, ReplayQuery):
+class Query(EventsQuery, AggregateQuery, ProjectionQuery, ReplayQuery, SchemaQuery):
     """What a client can ask. Each part of the product is one base."""
 
 
 @strawberry.type
-class Mutation(EventsMutation, AggregateMutation, ProjectionMutation, ReplayMutation):
+class Mutation(EventsMutation, AggregateMutation, ProjectionMutation, ReplayMutation, SchemaMutation):
     """What a client can change. Each part of the product is one base."""
 
 

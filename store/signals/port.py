@@ -33,6 +33,11 @@ def replay_topic(replay_id: str) -> str:
     return f"replay:{replay_id}"
 
 
+def schemas_topic(tenant: str) -> str:
+    """The tenant's schemas changed."""
+    return f"schemas:{tenant}"
+
+
 def kafka_topic(stream_key: int) -> str:
     """A Kafka or Redis stream has new records."""
     return f"kafka:{stream_key}"
