@@ -24,15 +24,15 @@ _BY_SEQUENCE = _NEAREST.format(bound="sequence_number").replace("desc, sequence_
 _BY_POSITION = _NEAREST.format(bound="position").replace("desc, sequence_number desc", "desc")
 _BY_RECORDED = _NEAREST.format(bound="recorded_at")
 _BY_NEWEST = _NEAREST.format(bound="newest")
-# Stretches of events that all happened after the moment are passed over: snapshots say what lies between them.
+# What lies between two snapshots and all happened after the moment is passed over. Nothing is missing in between: a
+# snapshot's stretch begins right after another snapshot, or with the first event.
 _STRETCHES = """
-select lower(stretch) as first, upper(stretch) - 1 as last
-from unnest(int8multirange(int8range($5, $6, '[]')) - coalesce((
-  select range_agg(int8range(from_sequence, sequence_number, '[]')) from snapshots
-  where tenant = $1 and aggregate_type = $2 and aggregate_id = $3 and made_by = $4
-    and sequence_number >= $5 and segment_oldest > $7
-), '{}')) stretch
-order by first
+select from_sequence, sequence_number, segment_oldest <= $6 as wanted from snapshots
+where tenant = $1 and aggregate_type = $2 and aggregate_id = $3 and made_by = $4 and sequence_number >= $5
+  and (segment_oldest <= $6 or sequence_number = (
+    select max(sequence_number) from snapshots
+    where tenant = $1 and aggregate_type = $2 and aggregate_id = $3 and made_by = $4))
+order by sequence_number
 """
 _LATEST = """
 select s.aggregate_id, s.sequence_number, octet_length(s.state) as size
@@ -126,8 +126,16 @@ class Snapshots:
     ) -> Sequence[tuple[int, int]]:
         """Where events of that time or earlier may be, from sequence number `first` on: first and last of each."""
         async with self._database.reading(tenant.key) as connection:
-            rows = await connection.fetch(_STRETCHES, tenant.key, *key, made_by, first, END, happened)
-        return [(row["first"], row["last"]) for row in rows]
+            rows = await connection.fetch(_STRETCHES, tenant.key, *key, made_by, first, happened)
+        # The last row tells where the snapshots end, wanted or not; behind it nothing is known of the events.
+        tail = rows[-1]["sequence_number"] + 1 if rows else first
+        found = []
+        for begin, end, wanted in rows:
+            if wanted:
+                # Two that took snapshots at once leave stretches that overlap: no event may be in two of them.
+                found.append((max(begin, first), end))
+                first = end + 1
+        return [*found, (tail, END)]
 
     async def latest(
         self, tenant: Tenant, aggregate_type: str, made_by: str, aggregate_ids: Collection[str]

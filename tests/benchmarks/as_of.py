@@ -14,6 +14,7 @@ from datetime import timedelta
 import asyncpg
 import uvloop
 
+from gateway.serve import settle_heap
 from schema.aggregate import AtHappened, AtPosition, AtRecorded, AtSequence, Moment
 from schema.event import encode_body
 from store.migrate import upgrade
@@ -120,6 +121,7 @@ async def run(dsn: str) -> None:
 
 async def main() -> None:
     """Run it on a PostgreSQL of its own, or the one of ESB_POSTGRES_URL."""
+    settle_heap()
     async with server() as dsn:
         await asyncio.to_thread(upgrade, dsn)
         await run(dsn)

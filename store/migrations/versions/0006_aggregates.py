@@ -44,6 +44,7 @@ _STATEMENTS = (
       revision int not null,
       state text not null,
       primary key (tenant, aggregate_type, aggregate_id, made_by, sequence_number)
+        include (from_sequence, segment_oldest)
     )
     """,
     "comment on column snapshots.made_by is 'the revision of the reducers, and what else decides about the state'",
