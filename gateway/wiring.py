@@ -27,6 +27,7 @@ from gateway.rest.guard import Guard
 from gateway.rest.publishing import PublishingApi
 from gateway.rest.reading import ReadingApi
 from gateway.rest.routing import RoutingApi
+from gateway.rest.schema_registry import SchemaRegistryApi
 from gateway.rest.stream_ids import StreamIds
 from gateway.rest.streams import StreamApi
 from gateway.rest.tickets import TicketApi
@@ -293,6 +294,7 @@ async def _edge(
     )
     return Gateway(
         rest=[part.routes for part in rest],
+        schema_registry=SchemaRegistryApi(services.schemas).routes,
         graphql=graphql.routes(),
         event_socket=socket,
         guard=Guard(credentials, tracing),

@@ -48,7 +48,7 @@ class Drafter:
         client: ClientContext,
         now: datetime,
         router: Router,
-        gate: PayloadGate | None,
+        gate: PayloadGate | None = None,
     ) -> None:
         self._tools = tools
         self._pins = pins

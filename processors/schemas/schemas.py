@@ -89,6 +89,11 @@ class Schemas:
                 raise EsbError(ErrorCode.NOT_FOUND, f"{event_type!r} has no such version")
         return await self._problems(tenant, event_type, definition, older)
 
+    async def same(self, format: SchemaFormat, text: str, older: Sequence[SchemaVersion]) -> SchemaVersion | None:
+        """Which of some versions says the same as a definition. Raises as reading it does."""
+        said = fingerprint(await read(format, text))
+        return next((one for one in older if one.fingerprint == said and one.definition.format is format), None)
+
     async def one(self, principal: Principal, event_type: str, version: str | None) -> SchemaVersion | None:
         """One version of a type, the newest where none is named."""
         principal.require(Action.READ)

@@ -164,8 +164,6 @@ def _check_named(said: Mapping[str, Any]) -> None:
     names = [field["name"] for field in said.get("fields", ())]
     if len(set(names)) < len(names):
         raise _refused(f"the record {said['name']!r} has two fields of one name")
-    if said["type"] in ("record", "error") and "fields" not in said:
-        raise _refused(f"the record {said['name']!r} has no fields")
     for name in (*names, *([said["name"]] if "name" in said else [])):
         if not isinstance(name, str) or not _NAME.match(name):
             raise _refused(f"{name!r} is not a name")
