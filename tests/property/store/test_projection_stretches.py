@@ -1,4 +1,4 @@
-"""Folded by PostgreSQL or by Python: the same rows and the same history of them, or PostgreSQL says it must not."""
+"""Folded by PostgreSQL or by Python: the same rows, the same history of them, or PostgreSQL says it must not."""
 
 import asyncio
 import json

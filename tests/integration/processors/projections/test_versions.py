@@ -76,6 +76,18 @@ async def test_the_active_version_stands_still_for_the_last_few_events_only(worl
     assert await world.all_rows() == {"ann": {"total": 20, "count": 20}}
 
 
+async def test_a_version_that_is_behind_is_not_turned_to(world: World) -> None:
+    first = (await world.create()).active
+    await world.sell("ann", 1)
+    await world.apply(first)
+    candidate = (await world.admin.update(ADMIN, counting())).candidate
+    assert candidate is not None
+    async with world.pointer.hold(candidate) as hold:
+        assert hold is not None
+        assert not await world.pointer.turn(hold, candidate)
+    assert (await world.find()).active.number == 1
+
+
 async def test_a_second_update_replaces_the_first(world: World) -> None:
     first = (await world.create()).active
     await world.sell("ann", 1)
