@@ -44,6 +44,7 @@ lint: setup ## Check style, types, layers, the exported schema, and what must no
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases -p deploy.local -p tests.services
+	$(BIN)/mypy clients/python/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m gateway.graphql.export --check
 	.ci/forbidden-text

@@ -31,11 +31,13 @@ RoutesOf = Callable[[Guard], Sequence[BaseRoute]]
 class Gateway:
     """What the routes lead to, made in gateway.wiring.
 
-    `rest`: what is served under /api/v1, each asked for its routes with the guard they stand behind. `graphql`: routes
-    of /graphql, which authenticate by themselves. `hosts`: the Host headers that are answered.
+    `rest`: what is served under /api/v1, each asked for its routes with the guard they stand behind.
+    `schema_registry`: those of /schemaregistry. `graphql`: routes of /graphql, which authenticate by themselves.
+    `hosts`: the Host headers that are answered.
     """
 
     rest: Sequence[RoutesOf]
+    schema_registry: RoutesOf
     graphql: Sequence[BaseRoute]
     event_socket: EventSocket
     guard: Guard
@@ -59,6 +61,7 @@ def _http(gateway: Gateway) -> ASGIApp:
             *gateway.graphql,
             # public: a client generator has no token, and it says nothing of any tenant
             Mount("/api/v1", Router([openapi_route(), *api], redirect_slashes=False)),
+            Mount("/schemaregistry", Router(gateway.schema_registry(gateway.guard), redirect_slashes=False)),
             *probe_routes(gateway.readiness, gateway.metrics),
         ],
         middleware=_layers(gateway),

@@ -18,6 +18,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
+from gateway.event_sourcing import Ground, aggregates, projections, replays, schemas
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.graphql.trusted import TrustedDocuments, read_manifest
@@ -26,6 +27,7 @@ from gateway.rest.guard import Guard
 from gateway.rest.publishing import PublishingApi
 from gateway.rest.reading import ReadingApi
 from gateway.rest.routing import RoutingApi
+from gateway.rest.schema_registry import SchemaRegistryApi
 from gateway.rest.stream_ids import StreamIds
 from gateway.rest.streams import StreamApi
 from gateway.rest.tickets import TicketApi
@@ -122,6 +124,10 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
         store.signals.listen(live.on_signal, own=False)
         await _run(live, stack)
         metrics.watch_live(lambda: live.subscriptions, lambda: live.buffered_bytes)
+        readable = ReadableStreams(store.views)
+        # what the builders of gateway.event_sourcing take
+        ground = Ground(store.database, store.tenants, store.signals, store.views, readable, logs, reader, codec)
+        payloads = schemas(ground)
         admission = Admission(
             views=store.views,
             pins=store.registry,
@@ -130,17 +136,24 @@ async def build(settings: Settings) -> AsyncIterator[Gateway]:
             hashes=ContentHash(store.keys.content_hash),
             recorder=metrics,
             identifiers=IdentifierSource(),
+            schemas=payloads.cache,
         )
-        readable = ReadableStreams(store.views)
         revocations = await _revocations(settings, store, stack)
+        queries = EventQueries(ground.reader, ground.readable, store.tenants, logs, codec)
+        folded = await aggregates(ground, live, stack)
         services = Services(
             admission=admission,
             streams=StreamAdmin(store.registry, store.views, store.signals, engines.topics, engines=set(engines.logs)),
             tokens=TokenAdmin(revocations, token_life_s=settings.limits.token_life_s),
             readable=readable,
-            events=EventQueries(reader, readable, store.tenants, logs, codec),
+            events=queries,
             live=live,
             codec=codec,
+            aggregates=folded.aggregates,
+            following=folded.following,
+            projections=await projections(ground, stack),
+            replays=await replays(ground, admission, queries, stack),
+            schemas=payloads.schemas,
         )
         yield await _edge(settings, store, services, revocations, metrics, engines.checks, stack)
 
@@ -281,6 +294,7 @@ async def _edge(
     )
     return Gateway(
         rest=[part.routes for part in rest],
+        schema_registry=SchemaRegistryApi(services.schemas).routes,
         graphql=graphql.routes(),
         event_socket=socket,
         guard=Guard(credentials, tracing),

@@ -56,6 +56,14 @@ class Placed(NamedTuple):
     place: Cursor
 
 
+class EffectsOf(NamedTuple):
+    """The first page of an event's effects, as asked for. `streams`: None means every ledger stream."""
+
+    event_id: str
+    first: int
+    streams: tuple[str, ...] | None = None
+
+
 class _Sources(NamedTuple):
     """What a read walks: ledger streams by key (None: all; empty: no ledger), and Kafka streams."""
 
@@ -132,32 +140,52 @@ class EventQueries:
         }
 
     async def correlation(
-        self, principal: Principal, correlation_id: str, *, first: int = 50, after: str | None = None
+        self,
+        principal: Principal,
+        correlation_id: str,
+        *,
+        streams: Sequence[str] | None = None,
+        first: int = 50,
+        after: str | None = None,
     ) -> EventPage:
-        """The events of one conversation, as committed."""
+        """The events of one conversation, as committed; `streams` as in `page`."""
         where = parse_filter({"correlation_id": {"eq": correlation_id}})
-        return await self.page(principal, where=where, first=first, after=after)
+        return await self.page(principal, streams=streams, where=where, first=first, after=after)
 
     async def effects(
-        self, principal: Principal, event_id: str, *, first: int = 50, after: str | None = None
+        self,
+        principal: Principal,
+        event_id: str,
+        *,
+        streams: Sequence[str] | None = None,
+        first: int = 50,
+        after: str | None = None,
     ) -> EventPage:
-        """The events that name this one as their cause."""
+        """The events that name this one as their cause; `streams` as in `page`."""
         where = parse_filter({"causation_id": {"eq": event_id}})
-        return await self.page(principal, where=where, first=first, after=after)
+        return await self.page(principal, streams=streams, where=where, first=first, after=after)
 
-    async def effects_of_each(
-        self, principal: Principal, asked: Collection[tuple[str, int]]
-    ) -> dict[tuple[str, int], EventPage]:
-        """The first page of effects for each (event id, first): one read where they all fit in it."""
-        for _, first in asked:
-            check_first(first)
-        ids = sorted({event_id for event_id, _ in asked})
-        where = parse_filter({"causation_id": {"in": ids}}) if len(ids) <= MAX_PAGE else None
-        whole = await self.page(principal, where=where, first=MAX_PAGE) if where is not None and len(ids) > 1 else None
-        if whole is not None and not whole.has_next:
-            return {key: _part(whole, *key) for key in asked}
-        pages = {key: await self.effects(principal, key[0], first=key[1]) for key in asked}
-        return pages
+    async def effects_of_each(self, principal: Principal, asked: Collection[EffectsOf]) -> dict[EffectsOf, EventPage]:
+        """The first page of effects of each: one read for those of the same streams, where they all fit in it."""
+        found: dict[EffectsOf, EventPage] = {}
+        for streams in {each.streams for each in asked}:
+            found |= await self._effects_of_each(
+                principal, streams, [each for each in asked if each.streams == streams]
+            )
+        return found
+
+    async def _effects_of_each(
+        self, principal: Principal, streams: tuple[str, ...] | None, asked: Sequence[EffectsOf]
+    ) -> dict[EffectsOf, EventPage]:
+        for each in asked:
+            check_first(each.first)
+        ids = sorted({each.event_id for each in asked})
+        if 1 < len(ids) <= MAX_PAGE:
+            where = parse_filter({"causation_id": {"in": ids}})
+            whole = await self.page(principal, streams=streams, where=where, first=MAX_PAGE)
+            if not whole.has_next:
+                return {each: _part(whole, each.event_id, each.first) for each in asked}
+        return {each: await self.effects(principal, each.event_id, streams=streams, first=each.first) for each in asked}
 
     async def head(self, principal: Principal, stream: Stream) -> Cursor:
         """Where a subscription of the stream would begin now."""

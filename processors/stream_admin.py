@@ -177,6 +177,7 @@ class StreamAdmin:
             compression=said.compression,
             cleanup_policy=said.cleanup_policy,
             event_patterns=rules.patterns(said.event_patterns or ()),
+            schema_enforcement=said.schema_enforcement,
         )
 
     async def _alter(self, stream: Stream) -> None:
@@ -205,7 +206,7 @@ class StreamAdmin:
 
 def _changes(said: StreamPatch) -> dict[str, Any]:
     """The columns a patch changes."""
-    for name in ("compression", "cleanup_policy", "event_patterns"):
+    for name in ("compression", "cleanup_policy", "event_patterns", "schema_enforcement"):
         if getattr(said, name) is None:
             raise bad_input(f"{name} cannot be null; leave it out to keep it", field=name)
     changes: dict[str, Any] = {}
@@ -223,6 +224,8 @@ def _changes(said: StreamPatch) -> dict[str, Any]:
         changes["cleanup_policy"] = said.cleanup_policy.value
     if said.event_patterns is not UNSET:
         changes["event_patterns"] = list(rules.patterns(said.event_patterns))
+    if said.schema_enforcement is not UNSET:
+        changes["schema_enforcement"] = said.schema_enforcement.value
     return changes
 
 

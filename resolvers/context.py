@@ -7,14 +7,19 @@ from functools import partial
 from strawberry.dataloader import DataLoader
 
 from processors.admission.admission import Admission
+from processors.aggregates.aggregates import Aggregates
+from processors.aggregates.following import Following
 from processors.live.live import Live
 from processors.live.subscription import LiveSubscription
 from processors.pages import EventPage
-from processors.query import EventQueries, Placed
+from processors.projections.service import Projections
+from processors.query import EffectsOf, EventQueries, Placed
 from processors.readable import ReadableStreams
+from processors.replays.replays import Replays
+from processors.schemas.schemas import Schemas
 from processors.stream_admin import StreamAdmin
 from processors.token_admin import TokenAdmin
-from schema.cursor import CursorCodec
+from schema.cursor import Cursor, CursorCodec
 from schema.input import ClientContext
 from schema.principal import Principal
 
@@ -30,6 +35,11 @@ class Services:
     events: EventQueries
     live: Live
     codec: CursorCodec
+    aggregates: Aggregates
+    following: Following
+    projections: Projections
+    replays: Replays
+    schemas: Schemas
 
 
 class Loaders:
@@ -39,13 +49,13 @@ class Loaders:
         self._queries = queries
         self._principal = principal
         self.events: DataLoader[str, Placed | None] = DataLoader(load_fn=self._events)
-        self.effects: DataLoader[tuple[str, int], EventPage] = DataLoader(load_fn=self._effects)
+        self.effects: DataLoader[EffectsOf, EventPage] = DataLoader(load_fn=self._effects)
 
     async def _events(self, event_ids: list[str]) -> Sequence[Placed | None]:
         found = await self._queries.placed(self._principal, event_ids)
         return [found.get(event_id) for event_id in event_ids]
 
-    async def _effects(self, keys: list[tuple[str, int]]) -> Sequence[EventPage]:
+    async def _effects(self, keys: list[EffectsOf]) -> Sequence[EventPage]:
         pages = await self._queries.effects_of_each(self._principal, keys)
         return [pages[key] for key in keys]
 
@@ -53,7 +63,8 @@ class Loaders:
 class Context:
     """One operation: who asks, from where, with what. `resume`: the cursor a subscription was asked to go on from.
 
-    `live`: what a subscription follows, once it does.
+    `live`: what a subscription of the log follows, once it does. `place`: where another one begins, if it has a place
+    in the log at all; each item it yields has a `place`, too, or goes without a cursor.
     """
 
     def __init__(
@@ -71,6 +82,7 @@ class Context:
         self.resume = resume
         self.sign = partial(services.codec.encode, principal.tenant)
         self.live: LiveSubscription | None = None
+        self.place: Cursor | None = None
         self._loaders: Loaders | None = None
 
     @property

@@ -6,6 +6,8 @@ import strawberry
 from strawberry import UNSET, Info
 
 from processors.pages import EventPage
+from processors.query import EffectsOf
+from resolvers.arguments import given
 from resolvers.context import Context
 from schema.cursor import Cursor
 from schema.event import Event as Committed
@@ -30,15 +32,25 @@ class Event(EventFields):
             return None
         return await event_of(info.context, self.event.causation_id)
 
-    @strawberry.field(description="the events that name this one as their cause")
+    @strawberry.field(
+        description="the events that name this one as their cause; `streams` left out: in all ledger streams"
+    )
     async def effects(
-        self, info: Info[Context, None], first: int | None = DEFAULT_PAGE, after: str | None = UNSET
+        self,
+        info: Info[Context, None],
+        first: int | None = DEFAULT_PAGE,
+        after: str | None = UNSET,
+        streams: list[str] | None = UNSET,
     ) -> Annotated["EventConnection", strawberry.lazy("resolvers.event")]:
         """A page of effects; the first pages of the events of one result are read together."""
         context, count = info.context, DEFAULT_PAGE if first is None else first
+        names = given(streams)
         if not after:
-            return EventConnection(await context.loaders.effects.load((self.event.event_id, count)), context.sign)
-        page = await context.services.events.effects(context.principal, self.event.event_id, first=count, after=after)
+            asked = EffectsOf(self.event.event_id, count, None if names is None else tuple(names))
+            return EventConnection(await context.loaders.effects.load(asked), context.sign)
+        page = await context.services.events.effects(
+            context.principal, self.event.event_id, streams=names, first=count, after=after
+        )
         return EventConnection(page, context.sign)
 
 

@@ -1,4 +1,4 @@
-"""`Mutation`: publishing, streams and routes, tokens."""
+"""The part of `Mutation` about publishing, streams and routes, tokens."""
 
 import strawberry
 from strawberry import UNSET, Info
@@ -19,8 +19,8 @@ from store.log.port import Receipt as Committed
 
 
 @strawberry.type
-class Mutation:
-    """What a client can change."""
+class EventsMutation:
+    """What a client can change of the log and around it."""
 
     @strawberry.mutation(description="commit one event; answered after the commit")
     async def publish_event(self, info: Info[Context, None], event: EventInput) -> Receipt:

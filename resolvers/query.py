@@ -1,4 +1,4 @@
-"""`Query`: the past."""
+"""The part of `Query` about events and streams: the past."""
 
 import strawberry
 from strawberry import UNSET, Info
@@ -6,6 +6,7 @@ from strawberry import UNSET, Info
 from resolvers.arguments import count_of, given, order_of, where_of
 from resolvers.context import Context
 from resolvers.event import DEFAULT_PAGE, Event, EventConnection, event_of
+from resolvers.nodes import node_of
 from resolvers.stream import Stream, StreamConnection, stream_page
 from schema.graphql.enums import Order
 from schema.graphql.filters import EventFilter
@@ -24,20 +25,13 @@ class RouteExplanation:
 
 
 @strawberry.type
-class Query:
-    """What a client can ask."""
+class EventsQuery:
+    """What a client can ask of the log."""
 
     @strawberry.field(description="whatever has that global id, where the caller may read it")
     async def node(self, info: Info[Context, None], id: strawberry.ID) -> Node | None:
-        """Ids begin with what they name: evt_, str_, rte_."""
-        context = info.context
-        if id.startswith("evt_"):
-            return await event_of(context, id)
-        if id.startswith("str_"):
-            streams = await context.services.streams.list(context.principal)
-            return next((Stream(stream) for stream in streams if stream.stream_id == id), None)
-        routes = await context.services.streams.routes(context.principal)
-        return next((Route.of(route) for route in routes if route.route_id == id), None)
+        """Ids begin with what they name: evt_, str_, rte_ and so on; an aggregate's is its type and id."""
+        return await node_of(info.context, id)
 
     @strawberry.field(description="the event of that id, where the caller may read it")
     async def event(self, info: Info[Context, None], event_id: strawberry.ID) -> Event | None:
@@ -68,18 +62,26 @@ class Query:
         )
         return EventConnection(page, context.sign)
 
-    @strawberry.field(description="the events of one conversation")
+    @strawberry.field(
+        description="the events of one conversation, as committed; `cause` and `effects` of each make it a tree."
+        " `streams` left out: all ledger streams"
+    )
     async def correlation(
         self,
         info: Info[Context, None],
         correlation_id: strawberry.ID,
         first: int | None = DEFAULT_PAGE,
         after: str | None = UNSET,
+        streams: list[str] | None = UNSET,
     ) -> EventConnection:
         """A page of the events with that correlationId."""
         context = info.context
         page = await context.services.events.correlation(
-            context.principal, correlation_id, first=count_of(first, DEFAULT_PAGE), after=given(after)
+            context.principal,
+            correlation_id,
+            streams=given(streams),
+            first=count_of(first, DEFAULT_PAGE),
+            after=given(after),
         )
         return EventConnection(page, context.sign)
 

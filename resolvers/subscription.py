@@ -1,4 +1,4 @@
-"""`Subscription`: the log, live and from any place in its past."""
+"""The part of `Subscription` about events: the log, live and from any place in its past."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -29,8 +29,8 @@ _From = Annotated[From | None, strawberry.argument(name="from")]
 
 
 @strawberry.type
-class Subscription:
-    """What a client can follow."""
+class EventsSubscription:
+    """What a client can follow of the log."""
 
     @strawberry.subscription(description="matching events, as they are committed")
     async def events(
@@ -117,13 +117,13 @@ def _asked(
     max_events: int | None = None,
     max_wait_ms: int | None = None,
 ) -> Asked:
-    size, begin = given(buffer_bytes), given(start)
+    size = given(buffer_bytes)
     policy = _policy(field, overflow)
     return Asked(
         field,
         given(streams),
         where_of(where),
-        None if begin is None else {name: getattr(begin, name) for name in _STARTS},
+        _said(given(start)),
         policy,
         DEFAULT_BUFFER_BYTES if size is None else size,
         *_gathering(field, max_events, max_wait_ms),
@@ -131,6 +131,15 @@ def _asked(
 
 
 _STARTS = ("cursor", "time", "beginning", "live")
+
+
+def _said(start: From | None) -> Mapping[str, Any] | None:
+    return None if start is None else {name: getattr(start, name) for name in _STARTS}
+
+
+def start_of(context: Context, start: From | None) -> Start:
+    """Where a subscription of the log begins; raises BAD_INPUT, CURSOR_INVALID."""
+    return _start(context, _said(start))
 
 
 def _policy(field: str, overflow: Overflow | None) -> Policy:

@@ -46,3 +46,7 @@ class IdentifierSource:
     def stream_id(self) -> str:
         """A new stream id."""
         return "str_" + self.ulid()
+
+    def replay_id(self) -> str:
+        """A new replay id."""
+        return "rpl_" + self.ulid()

@@ -30,6 +30,14 @@ class CleanupPolicy(StrEnum):
     COMPACT = "COMPACT"
 
 
+class SchemaEnforcement(StrEnum):
+    """What happens to an event whose payload is not what its schema says. WARN: it is taken, counted and logged."""
+
+    OFF = "OFF"
+    WARN = "WARN"
+    ENFORCE = "ENFORCE"
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How long the Kafka topic keeps records; None: without limit."""
 
@@ -52,6 +60,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     compression: Compression = Compression.SNAPPY
     cleanup_policy: CleanupPolicy = CleanupPolicy.DELETE
     event_patterns: tuple[str, ...] = ()
+    schema_enforcement: SchemaEnforcement = SchemaEnforcement.OFF
     created: int = 0
     deleted: bool = False
 

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from schema.stream import CleanupPolicy, Compression, StreamEngine
+from schema.stream import CleanupPolicy, Compression, SchemaEnforcement, StreamEngine
 
 
 class RetentionInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +24,7 @@ class StreamInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     compression: Compression = Compression.SNAPPY
     cleanup_policy: CleanupPolicy = CleanupPolicy.DELETE
     event_patterns: list[str] | None = None
+    schema_enforcement: SchemaEnforcement = SchemaEnforcement.OFF
 
 
 class StreamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,3 +34,4 @@ class StreamPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     compression: Compression | UnsetType = UNSET
     cleanup_policy: CleanupPolicy | UnsetType = UNSET
     event_patterns: list[str] | UnsetType = UNSET
+    schema_enforcement: SchemaEnforcement | UnsetType = UNSET

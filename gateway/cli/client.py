@@ -101,7 +101,7 @@ def tail(
     begin: dict[str, Any] = {start.value: True}
     if cursor or since:
         begin = {"cursor": cursor} if cursor else {"time": since}
-    asked = _filter(event_type, aggregate, where, expression)
+    asked = filter_of(event_type, aggregate, where, expression)
     show = print_json if as_json else tailing.shower(Console())
     Connection(url, token, tenant, "reader", data_dir).run(
         lambda remote: tailing.run(remote, streams=stream, where=asked, start=begin, count=count, show=show, notes=err)
@@ -126,7 +126,7 @@ def events(
     from gateway.cli import reading
     from gateway.cli.tail import shower
 
-    asked = _filter(event_type, aggregate, where, expression)
+    asked = filter_of(event_type, aggregate, where, expression)
     show = print_json if as_json else shower(Console())
     Connection(url, token, tenant, "reader", data_dir).run(
         lambda remote: reading.events(remote, streams=stream, where=asked, count=count, newest=newest, show=show)
@@ -189,9 +189,10 @@ def demo(
     err.print(f"{published:,} events published", highlight=False)
 
 
-def _filter(
+def filter_of(
     event_type: str | None, aggregate: str | None, where: str | None, expression: str | None
 ) -> dict[str, Any] | None:
+    """The EventFilter that the options for it say together; None: everything."""
     leaves: list[dict[str, Any]] = []
     if event_type:
         leaves.append({"eventType": {"pattern" if "*" in event_type else "eq": event_type}})

@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import client, installation
+from gateway.cli import client, installation, replay
 
 app = typer.Typer(
     name="esb",
@@ -30,6 +30,7 @@ route.command("explain")(client.explain_route)
 epoch.command("bump")(installation.bump_epoch)
 app.add_typer(route, name="route")
 app.add_typer(epoch, name="epoch")
+app.add_typer(replay.app, name="replay")
 
 
 def main() -> None:

@@ -43,19 +43,26 @@ class Ended(Exception):
         return _encoder.encode({"errors": self.errors})
 
 
+class Unplaced(NamedTuple):
+    """A message after which nothing in the log goes on: what it tells of is asked for anew."""
+
+    body: bytes
+    place: None = None
+
+
 class Following(Protocol):
     """Iterates over messages; must be closed. Raises Ended, and Draining when the process goes away."""
 
     @property
-    def place(self) -> Cursor:
-        """Where it begins; to be asked before the first step."""
+    def place(self) -> Cursor | None:
+        """Where it begins, to be asked before the first step; None: it has no place in the log to go on from."""
 
     def sign(self, place: Cursor) -> str:
         """The place as a cursor of the caller's tenant."""
 
     def __aiter__(self) -> Self: ...
 
-    async def __anext__(self) -> Message: ...
+    async def __anext__(self) -> Message | Unplaced: ...
 
     def reauthorise(self, principal: Principal) -> None:
         """Go on for a caller whose token changed, or end with FORBIDDEN."""
@@ -129,10 +136,9 @@ class Executed:
         self._context: Context = executor.context_value
 
     @property
-    def place(self) -> Cursor:
+    def place(self) -> Cursor | None:
         """See `Following.place`."""
-        assert self._context.live is not None
-        return self._context.live.cursor
+        return self._context.place if self._context.live is None else self._context.live.cursor
 
     def sign(self, place: Cursor) -> str:
         """The place as a cursor of the caller's tenant."""
@@ -141,10 +147,11 @@ class Executed:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Message:
+    async def __anext__(self) -> Message | Unplaced:
         try:
             item = await self._items.__anext__()
-            return Message(await self._result(item), item.place)
+            body, place = await self._result(item), getattr(item, "place", None)
+            return Unplaced(body) if place is None else Message(body, place)
         except (StopAsyncIteration, Draining):
             raise
         except Exception as error:

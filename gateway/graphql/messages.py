@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from gateway.graphql.connections import Connections
 from gateway.graphql.documents import Operation
-from gateway.graphql.following import Ended, with_cursor
+from gateway.graphql.following import Ended, Following, Unplaced, with_cursor
 from gateway.graphql.operations import Answer, Caller, Operations, refusal
 from gateway.graphql.request import GraphQLRequest
+from processors.live.shape import Message as Shown
 from schema.errors import EsbError
 
 
@@ -54,15 +55,22 @@ async def messages(
             yield _whole(following)
             return
         async with contextlib.aclosing(following):
-            yield Begun(following.sign(following.place))
+            if following.place is not None:
+                yield Begun(following.sign(following.place))
             try:
                 async for said in following:
-                    cursor = following.sign(said.place)
-                    yield Message(said.body, with_cursor(said.body, cursor), cursor)
+                    yield _placed(said, following)
             except Ended as ended:
                 yield Message(ended.body, ended.body, failure=ended.errors)
     finally:
         connections.give_back(tenant)
+
+
+def _placed(said: Shown | Unplaced, following: Following) -> Message:
+    if said.place is None:
+        return Message(said.body, said.body)
+    cursor = following.sign(said.place)
+    return Message(said.body, with_cursor(said.body, cursor), cursor)
 
 
 def _whole(answer: Answer) -> Message:

@@ -265,7 +265,7 @@ class Socket:
                 try:
                     if self._caller is not None and self._caller.principal is not caller.principal:
                         following.reauthorise(self._caller.principal)  # the token changed while it began
-                    if self._with_progress:
+                    if self._with_progress and following.place is not None:
                         await self._send(protocol.progress_of(quoted, following.sign(following.place)))
                     await self._pass_on(operation_id, quoted, following)
                 finally:
@@ -280,7 +280,7 @@ class Socket:
             else:
                 async for message in following:
                     body = message.body
-                    if self._with_cursors:
+                    if self._with_cursors and message.place is not None:
                         body = with_cursor(body, following.sign(message.place))
                     await self._send(protocol.next_of(quoted, body))
         except Ended as ended:

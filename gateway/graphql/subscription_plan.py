@@ -28,6 +28,8 @@ from schema.errors import EsbError
 
 _KEPT = 2048
 _SHAPES = 64
+_OF_THE_LOG = frozenset({"events", "feed", "eventBatches"})
+"""The fields whose items are events and what a feed says between them."""
 _MAX_VARIABLE_BYTES = 4096
 
 
@@ -120,6 +122,8 @@ def plan_subscription(
         return None
     root = selections[0]
     if not isinstance(root, FieldNode) or root.directives or root.selection_set is None:
+        return None
+    if root.name.value not in _OF_THE_LOG:
         return None
     return SubscriptionPlan(schema, document, node, root, fragments, measure)
 

@@ -20,7 +20,7 @@ from schema.stream import Retention, Stream
 
 _MAX_BODY = 64 * 1024
 # The specification writes these values in lower case, the contract's enums in upper case: both are understood here.
-_ENUMS = ("engine", "compression", "cleanup_policy")
+_ENUMS = ("engine", "compression", "cleanup_policy", "schema_enforcement")
 
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
@@ -39,6 +39,7 @@ class StreamBody(msgspec.Struct):
     compression: str
     cleanup_policy: str
     event_patterns: tuple[str, ...]
+    schema_enforcement: str
 
 
 class StreamListBody(msgspec.Struct):
@@ -120,6 +121,7 @@ def _shown(stream: Stream) -> StreamBody:
         compression=stream.compression.lower(),
         cleanup_policy=stream.cleanup_policy.lower(),
         event_patterns=stream.event_patterns,
+        schema_enforcement=stream.schema_enforcement.lower(),
     )
 
 

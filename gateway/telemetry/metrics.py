@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 
 from schema.errors import ErrorCode
-from schema.stream import StreamEngine
+from schema.stream import SchemaEnforcement, StreamEngine
 
 # Seconds. Ends where a caller has given up.
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,11 +46,13 @@ class Metrics:
             registry=self.registry,
         )
         rejected = self._counter("esb_events_rejected", "Events refused", "code")
+        violated = self._counter("esb_schema_violations", "Events against their schema, or without one", "enforcement")
         overflowed = self._counter("esb_slow_consumers", "Times a live subscriber's budget was used up", "policy")
         dropped = self._counter("esb_events_dropped", "Events dropped for slow live subscribers", "policy")
         self._published = {engine: published.labels(engine.value.lower()) for engine in StreamEngine}
         self._appended = {engine: appended.labels(engine.value.lower()) for engine in StreamEngine}
         self._rejected = {code: rejected.labels(code.value) for code in ErrorCode}
+        self._violated = {level: violated.labels(level.value.lower()) for level in SchemaEnforcement}
         self._overflowed = {policy: overflowed.labels(policy.lower()) for policy in _POLICIES}
         self._dropped = {policy: dropped.labels(policy.lower()) for policy in _POLICIES}
         self._delivered = Counter("esb_events_delivered", "Events handed to live subscribers", registry=self.registry)
@@ -69,6 +71,10 @@ class Metrics:
     def rejected(self, code: ErrorCode, events: int) -> None:
         """So many events were refused."""
         self._rejected[code].inc(events)
+
+    def violated(self, enforcement: SchemaEnforcement) -> None:
+        """One event was not what its schema says."""
+        self._violated[enforcement].inc()
 
     def delivered(self, events: int, seconds: float | None) -> None:
         """So many events were handed to one live subscriber; `seconds`: the newest one's age since its commit."""

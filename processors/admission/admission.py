@@ -13,6 +13,7 @@ from typing import NamedTuple
 from processors.admission.canonical import ContentHash
 from processors.admission.drafting import Drafted, Drafting, Tools
 from processors.admission.lookups import Lookups
+from processors.admission.payload_gate import PayloadSchemas
 from processors.admission.ports import (
     AppendConditionInput,
     LogsOfTenant,
@@ -61,12 +62,13 @@ class Admission:
         recorder: PublishRecorder,
         identifiers: IdentifierSource,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        schemas: PayloadSchemas | None = None,
     ) -> None:
         self._logs = logs
         self._codec = codec
         self._recorder = recorder
         self._now = now
-        self._lookups = Lookups(views, pins)
+        self._lookups = Lookups(views, pins, schemas, recorder)
         self._tools = Tools(hashes, identifiers)
 
     async def publish_one(self, principal: Principal, said: EventInput, *, client: ClientContext) -> Receipt:

@@ -11,6 +11,7 @@ import orjson
 from processors.admission.canonical import ContentHash
 from processors.admission.envelope import Checked, check, check_identity, instant, too_large
 from processors.admission.lookups import Lookups
+from processors.admission.payload_gate import PayloadGate, UnknownSchema, Unprepared
 from processors.admission.ports import Rejection
 from processors.admission.routing import Decision, Router
 from schema.errors import ErrorCode, EsbError, bad_input
@@ -60,12 +61,14 @@ class Drafter:
         client: ClientContext,
         now: datetime,
         router: Router,
+        gate: PayloadGate | None = None,
     ) -> None:
         self._tools = tools
         self._pins = pins
         self._principal = principal
         self._now = now
         self._router = router
+        self._gate = gate
         said = {name: getattr(client, name) for name in ClientContext.__struct_fields__}
         self._stamps = {name: value for name, value in said.items() if value is not None}
         self._only_stamps = msgspec.Raw(orjson.dumps(self._stamps)) if self._stamps else EMPTY_OBJECT
@@ -80,7 +83,10 @@ class Drafter:
         ledger = stream.engine is _LEDGER
         if ledger and said.aggregate_type is not None:
             self._check_pin(stream, said.aggregate_type)
-        envelope = self._seal(checked, said.event_id or self._tools.identifiers.event_id())
+        version = said.schema_version
+        if self._gate is not None:
+            version = self._gate.version_for(stream, said, checked.payload)
+        envelope = self._seal(checked, said.event_id or self._tools.identifiers.event_id(), version)
         body = encode_body(envelope)
         if len(body) > MAX_EVENT_BYTES:
             raise too_large(len(body))
@@ -115,7 +121,7 @@ class Drafter:
         said = checked.said
 
         def event() -> Event:
-            made = decode_body(encode_body(self._seal(checked, said.event_id or "")))
+            made = decode_body(encode_body(self._seal(checked, said.event_id or "", said.schema_version)))
             made.recorded_at = self._now
             return made
 
@@ -137,7 +143,7 @@ class Drafter:
                 field="aggregate_type",
             )
 
-    def _seal(self, checked: Checked, event_id: str) -> Envelope:
+    def _seal(self, checked: Checked, event_id: str, schema_version: str | None) -> Envelope:
         said, principal = checked.said, self._principal
         return Envelope(
             event_id=event_id,
@@ -153,7 +159,7 @@ class Drafter:
             user_id=said.user_id or principal.subject,
             metadata=self._stamped(said, checked),
             payload=said.payload,
-            schema_version=said.schema_version,
+            schema_version=schema_version,
         )
 
     def _stamped(self, said: EventInput, checked: Checked) -> msgspec.Raw:
@@ -176,6 +182,7 @@ class Drafting:
         self._request = (principal, client, now)
         self._drafter: Drafter | None = None
         self._refreshed = False
+        self._gate_refreshed = False
 
     async def draft(self, said: EventInput) -> Draft:
         """The draft; raises what refuses the event."""
@@ -207,8 +214,12 @@ class Drafting:
         """The draft, or None where the store may have to be asked first."""
         try:
             return None if self._drafter is None else self._drafter.draft(said)
-        except (Unpinned, EsbError):
+        except Unpinned:
             return None
+        except EsbError as error:
+            if self._may_learn(error):
+                return None
+            raise
 
     async def explain(self, said: EventInput) -> Decision:
         """Which stream would take it, and why; raises as `draft`."""
@@ -220,16 +231,30 @@ class Drafting:
                 await self._learn(error)
 
     async def _look(self) -> Drafter:
-        return self._with(await self._lookups.router(self._request[0].tenant))
+        return await self._with(await self._lookups.router(self._request[0].tenant))
+
+    def _may_learn(self, refused: EsbError) -> bool:
+        """Whether the store may know better: another process may have made the stream, or the schema, a moment ago."""
+        if isinstance(refused, UnknownSchema):
+            return not self._gate_refreshed
+        return isinstance(refused, Unprepared) or (refused.code is ErrorCode.UNKNOWN_STREAM and not self._refreshed)
 
     async def _learn(self, refused: EsbError) -> None:
-        """Another process may have made the stream a moment ago: ask the store, once a request, before saying no."""
-        if refused.code is not ErrorCode.UNKNOWN_STREAM or self._refreshed:
+        """Ask the store, once a request for each kind of thing, before saying no."""
+        if not self._may_learn(refused):
             raise refused
-        self._refreshed = True
-        self._with(await self._lookups.fresh_router(self._request[0].tenant))
+        tenant = self._request[0].tenant
+        if isinstance(refused, Unprepared):
+            await self._lookups.prepare(tenant, refused.definition_id)
+        elif isinstance(refused, UnknownSchema):
+            self._gate_refreshed = True
+            await self._look()
+        else:
+            self._refreshed = True
+            await self._with(await self._lookups.fresh_router(tenant))
 
-    def _with(self, router: Router) -> Drafter:
+    async def _with(self, router: Router) -> Drafter:
         principal, client, now = self._request
-        self._drafter = Drafter(self._tools, self._lookups.pins, principal, client, now, router)
+        gate = await self._lookups.gate(principal.tenant, router, fresh=self._gate_refreshed)
+        self._drafter = Drafter(self._tools, self._lookups.pins, principal, client, now, router, gate)
         return self._drafter

@@ -179,3 +179,8 @@ def _check_names(said: EventInput) -> None:
     if len(_good_names) >= _MAX_GOOD_NAMES:
         _good_names.clear()
     _good_names.add(names)
+
+
+def check_name(field: str, value: str) -> None:
+    """Raise BAD_INPUT unless `value` may stand in an event as that field: event_type, schema_version …"""
+    next(rule for rule in _NAMES if rule.field == field).check(value)

@@ -7,7 +7,7 @@ import msgspec
 
 from schema.errors import ErrorCode
 from schema.filter.ast import Filter
-from schema.stream import Route, Stream, StreamEngine
+from schema.stream import Route, SchemaEnforcement, Stream, StreamEngine
 from store.log.port import Log, Receipt
 
 
@@ -58,6 +58,9 @@ class PublishRecorder(Protocol):
 
     def rejected(self, code: ErrorCode, events: int) -> None:
         """So many events were refused."""
+
+    def violated(self, enforcement: SchemaEnforcement) -> None:
+        """One event was not what its schema says."""
 
 
 class AppendConditionInput(NamedTuple):

@@ -12,7 +12,7 @@ from schema.event import Event
 from schema.filter.pattern import TypePattern
 from schema.filter.python import compile_filter
 from schema.filter.typed import parse_filter
-from schema.stream import Route, Stream
+from schema.stream import Route, SchemaEnforcement, Stream
 
 _MAX_REMEMBERED = 10_000
 
@@ -40,6 +40,8 @@ class Router:
             for route in sorted(routes, key=lambda route: (-route.priority, route.route_id))
         ]
         self._by_type: dict[str, Decision | None] = {}
+        # whether payloads have to be held against schemas at all
+        self.checks_payloads = any(stream.schema_enforcement is not SchemaEnforcement.OFF for stream in streams)
 
     def route(self, named: str | None, event_type: str, event: Callable[[], Event]) -> Decision:
         """The decision; raises UNKNOWN_STREAM. `event` is called only if routing rules must look into the event."""

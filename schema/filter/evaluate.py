@@ -6,6 +6,7 @@ ever read as Python, and expressions that differ only in their constants are com
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from schema.filter import computing, values
@@ -38,6 +39,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 """What the source calls, by the name it uses."""
 
+FUNCTION_NAMES: dict[str, str] = {**_OPERATORS, **{name: f"call_{name}" for name in computing.CALLS}}
+"""Of an operator's sign, or of a function of the language: the name the source calls it by."""
+
 
 def evaluate(expression: Expression, context: Mapping[str, Any]) -> Any:
     """The value of `expression`; ExpressionError where it has none. `context`: `event` as an Event, others as JSON."""
@@ -58,14 +62,28 @@ def compile_tree(tree: Node) -> Evaluate:
     return function
 
 
+def compile_with(tree: Node, functions: Mapping[str, Callable[..., Any]]) -> Evaluate:
+    """The same, with `functions` (by the names of `FUNCTION_NAMES`) in place of those that operators and calls have."""
+    constants: list[Any] = []
+    value = _Source(constants).value(tree)
+    factory = eval(_code(len(constants), value), {"__builtins__": {}, **_FUNCTIONS, **functions})  # noqa: S307
+    function: Evaluate = factory(*constants)
+    return function
+
+
 @lru_cache(maxsize=1024)
 def _factory(constants: int, value: str) -> Callable[..., Evaluate]:
     """From the constants of a shape to the function."""
-    names = ", ".join(f"c{number}" for number in range(constants))
     factory: Callable[..., Evaluate] = eval(  # noqa: S307
-        f"lambda {names}: lambda context: {value}", {"__builtins__": {}, **_FUNCTIONS}
+        _code(constants, value), {"__builtins__": {}, **_FUNCTIONS}
     )
     return factory
+
+
+@lru_cache(maxsize=1024)
+def _code(constants: int, value: str) -> CodeType:
+    names = ", ".join(f"c{number}" for number in range(constants))
+    return compile(f"lambda {names}: lambda context: {value}", "<expression>", "eval")
 
 
 def true_for_event(tree: Node) -> Callable[[Any], bool]:

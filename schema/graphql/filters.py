@@ -102,7 +102,7 @@ class AppendCondition:
     after: CursorText | None = UNSET
 
 
-def filter_document(said: EventFilter) -> dict[str, Any]:
+def filter_document(said: EventFilter | ValueMatch) -> dict[str, Any]:
     """The input as the snake_case document that `schema.filter.typed.parse_filter` takes, with only what was given."""
     return {
         field.name.rstrip("_"): _plain(value)

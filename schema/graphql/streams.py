@@ -3,7 +3,7 @@
 import strawberry
 from strawberry import UNSET
 
-from schema.graphql.enums import CleanupPolicy, Compression, StreamEngine
+from schema.graphql.enums import CleanupPolicy, Compression, SchemaEnforcement, StreamEngine
 from schema.graphql.filters import EventFilter
 from schema.graphql.interfaces import Node
 from schema.graphql.scalars import JSON, Long
@@ -40,6 +40,7 @@ class StreamInput:
     compression: Compression | None = Compression.SNAPPY
     cleanup_policy: CleanupPolicy | None = CleanupPolicy.DELETE
     event_patterns: list[str] | None = UNSET
+    schema_enforcement: SchemaEnforcement | None = SchemaEnforcement.OFF
 
 
 @strawberry.input(description="only what is given changes; partitions and engine never change")
@@ -50,6 +51,7 @@ class StreamPatch:
     compression: Compression | None = UNSET
     cleanup_policy: CleanupPolicy | None = UNSET
     event_patterns: list[str] | None = UNSET
+    schema_enforcement: SchemaEnforcement | None = UNSET
 
 
 @strawberry.type
@@ -67,6 +69,7 @@ class StreamFields(Node):
     compression: Compression
     cleanup_policy: CleanupPolicy
     event_patterns: list[str] = strawberry.field(description="which event types live here")
+    schema_enforcement: SchemaEnforcement
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream

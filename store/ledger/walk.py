@@ -53,15 +53,16 @@ class Ask(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of events: what to select, the column that orders it, and how its rows become events."""
+    """A table of events: its name, what to select, the column that orders it, and how its rows become events."""
 
+    name: str
     select: str
     place: str
     decode: Callable[[list[Any], StreamNames, Connection], Awaitable[list[Event]]]
 
 
-LEDGER = Table(f"select {LEDGER_COLUMNS} from events e", "position", ledger_events)
-INDEXED = Table(f"select {INDEXED_COLUMNS} from indexed_events e", "place", indexed_events)
+LEDGER = Table("events", f"select {LEDGER_COLUMNS} from events e", "position", ledger_events)
+INDEXED = Table("indexed_events", f"select {INDEXED_COLUMNS} from indexed_events e", "place", indexed_events)
 
 
 async def walk(connection: Connection, table: Table, names: StreamNames, ask: Ask) -> Scan:

@@ -21,6 +21,11 @@ class Where:
             self.text = compiled.text
             self._rest = None if compiled.exact else compile_filter(where)
 
+    @property
+    def exact(self) -> bool:
+        """Whether SQL decides alone."""
+        return self._rest is None
+
     def keeps(self, event: Event) -> bool:
         """Whether an event that SQL let through really matches."""
         return self._rest is None or self._rest(event)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from schema.stream import CleanupPolicy, Compression, Retention, Route, Stream, StreamEngine
+from schema.stream import CleanupPolicy, Compression, Retention, Route, SchemaEnforcement, Stream, StreamEngine
 
 
 def stream_of(row: Row[Any], tenant: str) -> Stream:
@@ -23,6 +23,7 @@ def stream_of(row: Row[Any], tenant: str) -> Stream:
         compression=Compression(row.compression),
         cleanup_policy=CleanupPolicy(row.cleanup_policy),
         event_patterns=tuple(row.event_patterns),
+        schema_enforcement=SchemaEnforcement(row.schema_enforcement),
         created=int(row.created_at.timestamp() * 1000),
         deleted=row.deleted_at is not None,
     )
@@ -42,6 +43,7 @@ def values_of(stream: Stream) -> dict[str, Any]:
         "compression": stream.compression.value,
         "cleanup_policy": stream.cleanup_policy.value,
         "event_patterns": list(stream.event_patterns),
+        "schema_enforcement": stream.schema_enforcement.value,
     }
 
 

@@ -22,6 +22,7 @@ streams = Table(
     Column("compression", Text),
     Column("cleanup_policy", Text),
     Column("event_patterns", ARRAY(Text)),
+    Column("schema_enforcement", Text),
     Column("created_at", DateTime(timezone=True)),
     Column("deleted_at", DateTime(timezone=True)),
 )

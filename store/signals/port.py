@@ -23,6 +23,21 @@ def streams_topic(tenant: str) -> str:
     return f"streams:{tenant}"
 
 
+def projections_topic(tenant: str) -> str:
+    """A projection of the tenant moved on, or was declared, rebuilt, taken back, paused or deleted."""
+    return f"projections:{tenant}"
+
+
+def replay_topic(replay_id: str) -> str:
+    """A replay was started, paused, resumed or cancelled, or came to its end."""
+    return f"replay:{replay_id}"
+
+
+def schemas_topic(tenant: str) -> str:
+    """The tenant's schemas changed."""
+    return f"schemas:{tenant}"
+
+
 def kafka_topic(stream_key: int) -> str:
     """A Kafka or Redis stream has new records."""
     return f"kafka:{stream_key}"

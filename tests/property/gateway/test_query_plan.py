@@ -20,7 +20,7 @@ from gateway.graphql.limits import OperationLimits
 from gateway.graphql.operations import Answer, Caller, Operations
 from gateway.graphql.request import decode_request
 from processors.pages import Bounds, EventPage, Order, check_first
-from processors.query import Placed
+from processors.query import EffectsOf, Placed
 from resolvers.context import Context, Services
 from resolvers.schema import graphql_schema
 from schema.cursor import Cursor, CursorInvalid
@@ -55,19 +55,19 @@ class World:
         return self._page(first, after, said.get("order", Order.ASC))
 
     async def correlation(
-        self, principal: Principal, correlation_id: str, *, first: int, after: str | None
+        self, principal: Principal, correlation_id: str, *, streams: Any, first: int, after: str | None
     ) -> EventPage:
-        self._ask("page", correlation_id, first, after)
+        self._ask("page", correlation_id, streams, first, after)
         return self._page(first, after, Order.ASC)
 
-    async def effects(self, principal: Principal, event_id: str, *, first: int, after: str) -> EventPage:
-        self._ask("effects", event_id, first, after)
+    async def effects(self, principal: Principal, event_id: str, *, streams: Any, first: int, after: str) -> EventPage:
+        self._ask("effects", event_id, streams, first, after)
         return self._page(first, after, Order.ASC)
 
-    async def effects_of_each(self, principal: Principal, keys: Sequence[tuple[str, int]]) -> dict[Any, EventPage]:
+    async def effects_of_each(self, principal: Principal, keys: Sequence[EffectsOf]) -> dict[EffectsOf, EventPage]:
         for key in keys:
             self._ask("effects", *key)
-        return {key: self._page(key[1], None, Order.ASC) for key in keys}
+        return {key: self._page(key.first, None, Order.ASC) for key in keys}
 
     async def placed(self, principal: Principal, event_ids: Sequence[str]) -> dict[str, Placed]:
         for event_id in event_ids:

@@ -24,6 +24,7 @@ from gateway.auth.sessions import Sessions
 from gateway.auth.tickets import Tickets
 from gateway.auth.token_issuer import TokenIssuer
 from gateway.drain import Drain
+from gateway.event_sourcing import Ground, aggregates, projections, replays, schemas
 from gateway.graphql.endpoint import GraphQLEndpoint
 from gateway.graphql.limits import ConnectionLimits
 from gateway.http_protocol import HttpProtocol
@@ -204,6 +205,8 @@ async def world(database_url: str) -> AsyncIterator[World]:
             ("other", "user-events", "user.**"),
         ):
             await streams.create(admin(tenant), StreamInput(stream_name=name, event_patterns=[pattern]))
+        ground = Ground(database, tenants, signals, views, readable, logs, reader, CODEC)
+        payloads = schemas(ground)
         admission = Admission(
             views=views,
             pins=registry,
@@ -212,6 +215,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
             hashes=ContentHash(b"h" * 32),
             recorder=Silent(),
             identifiers=IdentifierSource(),
+            schemas=payloads.cache,
         )
         revocations = Revocations(RevocationRows(database), signals)
         await revocations.start()
@@ -220,14 +224,21 @@ async def world(database_url: str) -> AsyncIterator[World]:
         revocations.listen(sessions.recheck)
         await sessions.start()
         stack.push_async_callback(sessions.stop)
+        folded = await aggregates(ground, live, stack)
+        queries = EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5)
         services = Services(
             admission=admission,
             streams=streams,
             tokens=TokenAdmin(revocations),
             readable=readable,
-            events=EventQueries(reader, readable, tenants, logs, CODEC, walk_seconds=1.0, consistency_seconds=0.5),
+            events=queries,
             live=live,
             codec=CODEC,
+            aggregates=folded.aggregates,
+            following=folded.following,
+            projections=await projections(ground, stack),
+            replays=await replays(ground, admission, queries, stack),
+            schemas=payloads.schemas,
         )
         authenticator = Authenticator(signing_key=KEY, roles=ROLES, revoked=revocations.revoked)
         tickets = Tickets(TicketRows(database))

@@ -1,0 +1,1 @@
+"""Registering schemas, and asking for them."""
