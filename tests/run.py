@@ -19,7 +19,7 @@ from tests.services.external import VARIABLES, environment
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build" / "test-results"
 ACCEPTANCE = Path(os.environ.get("ESB_ACCEPTANCE", ROOT.parent / "shared" / "acceptance"))
-PHASE_MINUTES = 15
+PHASE_MINUTES = 25
 READY = ("spine", "event_sourcing")
 """The acceptance scripts whose product is built, in the order they run."""
 NOT_READY = frozenset({"schemas_are_checked_enforced_upcast_and_typed"})
