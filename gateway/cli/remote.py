@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection
 from schema.errors import ErrorCode, EsbError, bad_input
 
 _TIMEOUT_S = 60.0
-_ACK_TIMEOUT_S = 10.0
+# After a restart a gateway lets all its clients in one after the other: who gives up early is last again.
+_OPEN_TIMEOUT_S = 90.0
 _LONGEST_PAUSE_S = 10.0
 _TRIES = 8
 # the gateway says why before it closes; trying again with the same token or query would be refused again
@@ -98,13 +99,16 @@ class Remote:
     ) -> AsyncGenerator[dict[str, Any]]:
         address = "ws" + self._url.removeprefix("http") + "/graphql"
         async with websockets.connect(
-            address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")], max_size=None
+            address,
+            subprotocols=[websockets.Subprotocol("graphql-transport-ws")],
+            max_size=None,
+            open_timeout=_OPEN_TIMEOUT_S,
         ) as socket:
             await _send(
                 socket,
                 {"type": "connection_init", "payload": {"authorization": f"Bearer {self._token}", "cursors": True}},
             )
-            acknowledged = orjson.loads(await asyncio.wait_for(socket.recv(), _ACK_TIMEOUT_S))
+            acknowledged = orjson.loads(await asyncio.wait_for(socket.recv(), _OPEN_TIMEOUT_S))
             if acknowledged["type"] != "connection_ack":
                 raise EsbError(ErrorCode.INTERNAL, f"the gateway answered {acknowledged['type']!r} to connection_init")
             payload: dict[str, Any] = {"query": query, "variables": variables}

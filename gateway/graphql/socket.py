@@ -91,7 +91,10 @@ class Socket:
             await self._close(_Close(CloseCode.SUBPROTOCOL, "Subprotocol not acceptable"))
             return
         await self._door.wait()
-        await self._raw_send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
+        try:
+            await self._raw_send({"type": "websocket.accept", "subprotocol": protocol.SUBPROTOCOL})
+        except OSError:
+            return  # it has gone while it waited
         try:
             await self._until_closed()
         finally:

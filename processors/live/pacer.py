@@ -17,6 +17,12 @@ REST_TURNS = 8
 REST_RATIO = 3.0
 """Rest for each second of a step: newcomers have a quarter of the loop's time, what is live the others."""
 
+LONGEST_STEP_S = 0.01
+"""What a step is held for at most: in its turn of the loop others work, too, or the process was frozen."""
+
+LONGEST_TURNS_S = 0.02
+"""On a loop that is full of other work newcomers wait no longer for its turns, so that they get on there, too."""
+
 _SHORT_S = 0.002
 
 
@@ -51,13 +57,14 @@ class Pacer:
         loop.call_soon(self._tick, loop)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        passed = self._clock() - self._began
         if self._left == REST_TURNS:  # the turn of the step is over
-            self._owed_s += (self._clock() - self._began) * REST_RATIO
-        if self._left > 0:
+            self._owed_s += min(passed, LONGEST_STEP_S) * REST_RATIO
+        if self._left > 0 and passed < LONGEST_TURNS_S:
             self._left -= 1
             loop.call_soon(self._tick, loop)
         elif self._owed_s >= _SHORT_S:
-            rest, self._owed_s = self._owed_s, 0.0
+            rest, self._owed_s, self._left = self._owed_s, 0.0, 0
             loop.call_later(rest, self._tick, loop)
         else:
             self._next(loop)

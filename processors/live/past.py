@@ -1,6 +1,7 @@
 """A log's past, page by page as it is asked for: from what others have read, from the ring, else from the log."""
 
 import asyncio
+from collections import deque
 
 from processors.live.backoff import Backoff
 from processors.live.gates import Gates
@@ -36,6 +37,7 @@ class Past:
         self._budget = budget
         self._rows = FIRST_ROWS
         self._ring_next: tuple[Ring, int] | None = None
+        self._read: deque[Page] = deque()
 
     def over(self) -> bool:
         """Whether nothing is left to read at this moment."""
@@ -59,12 +61,18 @@ class Past:
         return page
 
     def _known(self) -> Page | None:
-        """What others have read here, unless there is more of it by now in the ring."""
-        page = self._gates.pages.get(self._key(self.place))
+        """What is read already from here, unless there is more of it by now in the ring."""
+        page = self._own() or self._gates.pages.get(self._key(self.place))
         if page is None or page.full or self._ring_index() is None:
             return page
         after = self._index(page.place, page.ring_next)
         return None if after is not None and self._tailer.ring.find(self._query, after, 1)[0] else page
+
+    def _own(self) -> Page | None:
+        """What follows of its own last reading: others may have pushed it out of what is kept for all."""
+        while self._read and self._read[0].before != self.place:
+            self._read.popleft()
+        return self._read[0] if self._read else None
 
     def _pass(self, page: Page) -> None:
         """Go on behind the page and what follows it in the ring without a match, which mostly is the ring's end."""
@@ -133,6 +141,7 @@ class Past:
         for page in pages:
             if page.events:
                 self._gates.pages.put(self._key(page.before), page)
+        self._read = deque(pages[1:])
         return pages[0]
 
     def _key(self, place: Cursor) -> PageKey:

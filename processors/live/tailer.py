@@ -82,9 +82,8 @@ class Tailer:
         """
         if self._warming is None:
             self._warming = asyncio.create_task(self._warm(self.ring), name="live-warm")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WARM_SECONDS):
-                await asyncio.shield(self._warming)
+        # not awaited itself: when it is cancelled or fails, those who wait are not
+        await asyncio.wait([self._warming], timeout=WARM_SECONDS)
 
     def attach(self, follower: Follower) -> Group:
         """Hand over every event after `ring.place` as it is now. Raises what ended the following, if it has ended."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from weakref import WeakValueDictionary
 
 from processors.projections.applying import Applier, Reader, Step
 from processors.projections.progress import Progress
@@ -33,7 +34,8 @@ class Reaching:
         self._writer = writer
         self._progress = progress
         self._appliers: OrderedDict[int, Applier] = OrderedDict()
-        self._turns: dict[int, asyncio.Lock] = {}
+        # kept by who holds or awaits them: one that is free but awaited must not be made a second time
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def reach(self, tenant: Tenant, name: str, position: int, *, seconds: float = WAIT_S) -> None:
         """Wait until the version that is read has applied everything before `position`.
@@ -83,8 +85,6 @@ class Reaching:
             raise
         finally:
             turn.release()
-            if not turn.locked():
-                self._turns.pop(version.key, None)
 
     def _applier(self, tenant: Tenant, version: Version) -> Applier:
         known = self._appliers.get(version.key)

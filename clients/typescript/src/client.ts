@@ -19,7 +19,8 @@ export interface ResumingClientOptions extends Omit<ClientOptions, 'connectionPa
 export type ResumingClient = Client;
 
 const PING_EVERY_MS = 12_000;
-const ACK_WITHIN_MS = 10_000;
+/** After a restart a gateway lets all its clients in one after the other: who gives up early is last again. */
+const ACK_WITHIN_MS = 90_000;
 
 /**
  * A client whose subscriptions go on, after whatever interrupts them, right behind the last result the application was

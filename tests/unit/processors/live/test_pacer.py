@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from processors.live.pacer import REST_RATIO, REST_TURNS, Pacer
+from processors.live.pacer import LONGEST_STEP_S, LONGEST_TURNS_S, REST_RATIO, REST_TURNS, Pacer
 from tests.unit.processors.live.world import turns
 
 
@@ -49,13 +49,35 @@ async def test_long_steps_are_followed_by_long_rests() -> None:
         nonlocal now
         await pacer.turn()
         if not log:
-            asyncio.get_running_loop().call_later(0.02 * (REST_RATIO - 0.5), log.append, "live")
+            asyncio.get_running_loop().call_later(LONGEST_STEP_S * (REST_RATIO - 0.5), log.append, "live")
         log.append("step")
-        now += 0.02
+        now += LONGEST_STEP_S
 
     async with asyncio.timeout(30):
         await asyncio.gather(*[newcomer() for _ in range(3)])
     assert log == ["step", "live", "step", "step"]
+
+
+async def test_who_was_frozen_goes_on_at_once_and_a_full_loop_lets_newcomers_on() -> None:
+    now, log = 0.0, list[str]()
+    pacer = Pacer(lambda: now)
+
+    async def newcomer() -> None:
+        nonlocal now
+        await pacer.turn()
+        log.append("step")
+        now += 3600.0
+
+    async def live() -> None:
+        nonlocal now
+        while log.count("step") < 4:
+            log.append("live")
+            now += LONGEST_TURNS_S
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*[newcomer() for _ in range(4)], live())
+    assert log.count("step") == 4
 
 
 async def test_a_single_newcomer_does_not_wait() -> None:

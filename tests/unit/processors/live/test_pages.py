@@ -95,6 +95,19 @@ async def test_who_does_not_read_takes_the_same_for_itself(live: Live, ledger: M
     assert await come_back(live, Counting(), 1, takes=False) == await come_back(live, Counting(), 1)
 
 
+async def test_what_one_has_read_is_not_read_again_when_nothing_is_kept_for_all(
+    ledger: MemoryLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pages, "get", lambda *_: None)
+    live = live_over(ledger, ring_bytes=weight(event(1)))
+    await live.start()
+    ledger.commit(1500)
+    shown, _ = await come_back(live, Counting(), 1)
+    assert shown == list(range(1, 1501))
+    assert ledger.scans <= 8  # of 32, 64, 128, 256 and then 500 rows, and the end
+    await live.stop()
+
+
 async def test_what_was_committed_meanwhile_is_not_missed(live: Live, ledger: MemoryLedger) -> None:
     shape = Counting()
     for many in range(100, 110):
