@@ -128,3 +128,6 @@ class Listener:
             await self._loop.connect_accepted_socket(self._protocol, connection)
         except OSError:
             connection.close()  # it has gone
+        except Exception:
+            _log.exception("a connection could not be made")  # the others still can
+            connection.close()
